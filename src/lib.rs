@@ -1,1 +1,5 @@
-//! x
+//! Vestibule: single sign-on in front of services that are already exposed.
+
+pub mod clock;
+pub mod policy;
+pub mod published;

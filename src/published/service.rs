@@ -1,0 +1,199 @@
+//! One protected Ingress as the endpoint serves it, and one host with all that is served on it.
+
+use std::{fmt, sync::Arc};
+
+use crate::policy::{HostPattern, Policy};
+
+/// `NAMESPACE/INGRESS`: the name in a check's path, which a client cannot forge.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceId(Arc<str>);
+
+/// A protected Ingress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Its namespace and name.
+    pub id: ServiceId,
+    /// Its hosts; a check for any other is refused.
+    pub hosts: Vec<HostPattern>,
+    /// The ProtectedService (`NAMESPACE/NAME`) that decides, for pages and audit lines.
+    pub protected_service: Arc<str>,
+    /// What people call it; the host if empty.
+    pub display_name: Option<Arc<str>>,
+    /// Who may enter.
+    pub access: Access,
+    /// Which identity headers carry what; those of the closed list that are not named stay empty.
+    pub upstream_headers: Vec<UpstreamHeader>,
+    /// What a person who is refused is told.
+    pub denied: DeniedTexts,
+}
+
+/// Whether anybody may enter at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever the policy admits.
+    Open(Arc<Policy>),
+    /// Nobody, because something is broken.
+    Closed(Closed),
+}
+
+/// What is broken, in the words of a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// The condition's reason, CamelCase.
+    pub reason: Arc<str>,
+    /// What its owner should do.
+    pub message: Arc<str>,
+}
+
+/// An identity header and what it carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamHeader {
+    /// A name from the installation's closed list.
+    pub name: Arc<str>,
+    /// Its value.
+    pub source: HeaderSource,
+}
+
+/// Where an identity header's value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderSource {
+    /// The subject.
+    Subject,
+    /// The verified address.
+    Email,
+    /// The user name.
+    Username,
+    /// The name to show.
+    Name,
+    /// The groups, joined with commas.
+    Groups,
+    /// A claim, values joined with commas.
+    Claim(Arc<str>),
+}
+
+/// The owner's words for people who are refused. Plain text; shown on the owner's hosts only.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeniedTexts {
+    /// A sentence.
+    pub message: Option<Arc<str>>,
+    /// Where to ask; https or mailto.
+    pub request_access_url: Option<Arc<str>>,
+    /// How much of the rule is shown.
+    pub detail: Detail,
+}
+
+/// How much a refused person learns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Detail {
+    /// Only that access is refused.
+    None,
+    /// The reason and the rule's place.
+    #[default]
+    Reason,
+}
+
+/// A host that people reach through the endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostEntry {
+    /// The host, or a wildcard.
+    pub pattern: HostPattern,
+    /// The protected Ingresses that serve it, in the order of their names.
+    pub services: Vec<ServiceId>,
+    /// Why no session may be made for this host, if so.
+    pub no_sessions: Option<NoSessions>,
+    /// Where the front door sends requests; empty in a cluster, which has its own data plane.
+    pub routes: Vec<Route>,
+    /// Groups and claims that rules of this host name: what a session keeps when not all of them fit.
+    pub named_groups: Vec<Arc<str>>,
+    /// Claims that rules or headers of this host name.
+    pub named_claims: Vec<Arc<str>>,
+}
+
+/// Why a host may have no sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoSessions {
+    /// The condition's reason.
+    pub reason: Arc<str>,
+    /// What its owner should do.
+    pub message: Arc<str>,
+}
+
+/// A path of a host and what lies behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Which paths.
+    pub path: RoutePath,
+    /// The protected Ingress the path belongs to; `None` for one that nobody protects.
+    pub service: Option<ServiceId>,
+    /// `http://NAME:PORT`.
+    pub upstream: Arc<str>,
+}
+
+/// A path of an Ingress rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoutePath {
+    /// `pathType: Exact`.
+    Exact(Arc<str>),
+    /// `pathType: Prefix`, by whole segments; ImplementationSpecific counts as this.
+    Prefix(Arc<str>),
+}
+
+// === impl ServiceId ===
+
+impl ServiceId {
+    /// Joins the two names.
+    #[must_use]
+    pub fn new(namespace: &str, ingress: &str) -> Self {
+        Self(format!("{namespace}/{ingress}").into())
+    }
+
+    /// `NAMESPACE/INGRESS`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::borrow::Borrow<str> for ServiceId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ServiceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ServiceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// === impl RoutePath ===
+
+impl RoutePath {
+    /// Whether the route serves this request path (without query), as the Ingress API defines it.
+    #[must_use]
+    pub fn serves(&self, path: &str) -> bool {
+        match self {
+            Self::Exact(exact) => path == &**exact,
+            Self::Prefix(prefix) => {
+                let bare = prefix.strip_suffix('/').unwrap_or(prefix);
+                path.strip_prefix(bare)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
+        }
+    }
+
+    /// Longer is more specific, and exact is more than any prefix.
+    #[must_use]
+    pub fn specificity(&self) -> (bool, usize) {
+        match self {
+            Self::Exact(path) => (true, path.len()),
+            Self::Prefix(path) => (false, path.len()),
+        }
+    }
+}

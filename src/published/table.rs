@@ -1,0 +1,116 @@
+//! The Table: every service, host and provider that the endpoint serves, as one immutable value.
+//!
+//! Its maps are persistent (they share structure), so the Table after an edit costs what changed. A reader
+//! holds one version for the length of a request.
+
+use std::sync::Arc;
+
+use rpds::HashTrieMapSync;
+
+use super::{HostEntry, ProviderSettings, Service, ServiceId};
+use crate::policy::{Host, HostPattern};
+
+/// What the endpoint serves at this moment.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    services: HashTrieMapSync<ServiceId, Arc<Service>>,
+    exact_hosts: HashTrieMapSync<Host, Arc<HostEntry>>,
+    wildcard_hosts: HashTrieMapSync<Host, Arc<HostEntry>>,
+    providers: HashTrieMapSync<Arc<str>, Arc<ProviderSettings>>,
+}
+
+/// One unit's worth of change.
+#[derive(Clone, Debug)]
+pub enum Published {
+    /// This service is served so.
+    Service(Arc<Service>),
+    /// This service is not served any more; a check for it is refused.
+    NoService(ServiceId),
+    /// This host is served so.
+    Host(Arc<HostEntry>),
+    /// This host is not served any more.
+    NoHost(HostPattern),
+    /// This provider can be used so.
+    Provider(Arc<ProviderSettings>),
+    /// This provider cannot be used any more.
+    NoProvider(Arc<str>),
+}
+
+// === impl Table ===
+
+impl Table {
+    /// This table with a change made.
+    #[must_use]
+    pub fn with(&self, change: &Published) -> Self {
+        let mut next = self.clone();
+        match change {
+            Published::Service(service) => {
+                next.services
+                    .insert_mut(service.id.clone(), Arc::clone(service));
+            }
+            Published::NoService(id) => {
+                next.services.remove_mut(id);
+            }
+            Published::Host(entry) => match &entry.pattern {
+                HostPattern::Exact(host) => {
+                    next.exact_hosts.insert_mut(host.clone(), Arc::clone(entry));
+                }
+                HostPattern::Wildcard(suffix) => {
+                    next.wildcard_hosts
+                        .insert_mut(suffix.clone(), Arc::clone(entry));
+                }
+            },
+            Published::NoHost(HostPattern::Exact(host)) => {
+                next.exact_hosts.remove_mut(host);
+            }
+            Published::NoHost(HostPattern::Wildcard(suffix)) => {
+                next.wildcard_hosts.remove_mut(suffix);
+            }
+            Published::Provider(provider) => {
+                next.providers
+                    .insert_mut(Arc::clone(&provider.name), Arc::clone(provider));
+            }
+            Published::NoProvider(name) => {
+                next.providers.remove_mut(&**name);
+            }
+        }
+        next
+    }
+
+    /// The service that a check names, `NAMESPACE/INGRESS`.
+    #[must_use]
+    pub fn service(&self, id: &str) -> Option<&Arc<Service>> {
+        self.services.get(id)
+    }
+
+    /// What is served on a host: its own entry, else that of a wildcard that covers it.
+    #[must_use]
+    pub fn host(&self, host: &Host) -> Option<&Arc<HostEntry>> {
+        self.exact_hosts
+            .get(host.as_str())
+            .or_else(|| self.wildcard_hosts.get(host.parent()?))
+    }
+
+    /// A provider by name.
+    #[must_use]
+    pub fn provider(&self, name: &str) -> Option<&Arc<ProviderSettings>> {
+        self.providers.get(name)
+    }
+
+    /// All services.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.services.values()
+    }
+
+    /// All hosts.
+    pub fn hosts(&self) -> impl Iterator<Item = &Arc<HostEntry>> {
+        self.exact_hosts
+            .values()
+            .chain(self.wildcard_hosts.values())
+    }
+
+    /// All providers.
+    pub fn providers(&self) -> impl Iterator<Item = &Arc<ProviderSettings>> {
+        self.providers.values()
+    }
+}
