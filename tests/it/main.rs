@@ -1,1 +1,6 @@
-fn main() {}
+//! Vestibule as its users meet it, on real components.
+//!
+//! One binary, a module per subject. `bench_*` prove the components themselves, so that a failure
+//! elsewhere is Vestibule's.
+
+mod bench_cluster;

@@ -1,0 +1,25 @@
+//! The bench: the real components that Vestibule is tested against.
+//!
+//! Each part is a process (or, for [`Echo`], a listener of this one) on a loopback address that
+//! belongs to this run alone, and lives as long as its value. Whatever happens to the test binary,
+//! the processes end with it. Nothing here knows Vestibule's own code: the bench starts what a user
+//! would have started, and asks it what a user would have asked.
+//!
+//! `tests/tools/install` puts the programs where [`tools`] looks for them.
+
+pub mod cluster;
+pub mod echo;
+pub mod loopback;
+pub mod process;
+pub mod tools;
+pub mod traefik;
+pub mod visitor;
+pub mod wait;
+
+pub use cluster::Cluster;
+pub use echo::Echo;
+pub use loopback::Loopback;
+pub use process::Process;
+pub use traefik::Traefik;
+pub use visitor::{Answer, Visitor};
+pub use wait::Wait;

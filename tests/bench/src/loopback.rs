@@ -1,0 +1,95 @@
+//! Loopback addresses that belong to this run alone, so that runs in parallel never meet.
+//!
+//! The kernel answers for all of 127.0.0.0/8. A run claims two /24 networks of the same number: one
+//! for its components, and one for the API server to give to Services, where a listener on the
+//! ClusterIP *is* the Service. The claim is a listening socket, so it ends with the process.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    path::PathBuf,
+    process,
+    sync::OnceLock,
+};
+
+use anyhow::{Context, Result, bail};
+
+const COMPONENTS: u8 = 54;
+const SERVICES: u8 = 55;
+const CLAIM_PORT: u16 = 5400;
+
+/// The networks and the folder of this run.
+#[derive(Debug)]
+pub struct Loopback {
+    number: u8,
+    folder: PathBuf,
+    _claim: TcpListener,
+}
+
+static RUN: OnceLock<Loopback> = OnceLock::new();
+
+impl Loopback {
+    /// What this run has claimed; claims it at the first call.
+    pub fn of_this_run() -> Result<&'static Self> {
+        if let Some(run) = RUN.get() {
+            return Ok(run);
+        }
+        let claimed = Self::claim()?;
+        Ok(RUN.get_or_init(|| claimed))
+    }
+
+    fn claim() -> Result<Self> {
+        let first = u8::try_from(process::id() % 200).unwrap_or_default();
+        for number in (1..=250).cycle().skip(usize::from(first)).take(250) {
+            let address = Ipv4Addr::new(127, COMPONENTS, number, 254);
+            if let Ok(claim) = TcpListener::bind((address, CLAIM_PORT)) {
+                let folder = folder()?;
+                return Ok(Self { number, folder, _claim: claim });
+            }
+        }
+        bail!("all 250 loopback networks of the test bench are in use: is another run hanging?")
+    }
+
+    /// The address that components of this run listen on.
+    pub fn components(&self) -> IpAddr {
+        Ipv4Addr::new(127, COMPONENTS, self.number, 1).into()
+    }
+
+    /// The network that Services get their ClusterIPs from, in CIDR notation.
+    pub fn services(&self) -> String {
+        format!("127.{SERVICES}.{}.0/24", self.number)
+    }
+
+    /// A folder for data and logs. It outlives the run, for whoever looks why a test failed, and is
+    /// swept by the next one.
+    pub fn folder(&self) -> &PathBuf {
+        &self.folder
+    }
+}
+
+/// An address on `ip` whose port nobody listens on.
+pub fn free_address(ip: IpAddr) -> Result<SocketAddr> {
+    let listener =
+        TcpListener::bind((ip, 0)).with_context(|| format!("no free port on {ip}"))?;
+    Ok(listener.local_addr()?)
+}
+
+/// A free address among this run's components.
+pub fn free_component_address() -> Result<SocketAddr> {
+    free_address(Loopback::of_this_run()?.components())
+}
+
+fn folder() -> Result<PathBuf> {
+    let bench = std::env::temp_dir().join("vestibule-bench");
+    fs::create_dir_all(&bench).with_context(|| format!("cannot make {}", bench.display()))?;
+    for entry in fs::read_dir(&bench)?.flatten() {
+        let name = entry.file_name();
+        if !PathBuf::from("/proc").join(&name).exists() {
+            // Best effort: another run may be sweeping the same folder.
+            drop(fs::remove_dir_all(entry.path()));
+        }
+    }
+    let ours = bench.join(process::id().to_string());
+    fs::create_dir_all(&ours)?;
+    Ok(ours)
+}
