@@ -3,3 +3,4 @@
 pub mod clock;
 pub mod policy;
 pub mod published;
+pub mod session;

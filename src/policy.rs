@@ -25,3 +25,6 @@ pub use moment::Moment;
 pub use path::{CanonicalPath, NotCanonical, PathMatch};
 pub use return_to::{Origin, ReturnTo, Scheme, UnsafeReturn};
 pub use visit::{Audience, Visit};
+
+#[cfg(test)]
+pub(crate) use decision::tests::ann as example_identity;

@@ -276,7 +276,7 @@ impl Ceiling {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -284,7 +284,7 @@ pub(super) mod tests {
 
     const NOW: Moment = Moment(1_000_000);
 
-    pub(in crate::policy) fn ann() -> Identity<'static> {
+    pub(crate) fn ann() -> Identity<'static> {
         Identity {
             session_id: [7; 16],
             provider: "corp".into(),

@@ -1,0 +1,172 @@
+//! The session token: an identity, sealed for one host, small enough for a cookie.
+
+use std::sync::Arc;
+
+use super::{Jar, Keys, Names, Purpose, RandomBytes};
+use crate::policy::{Claim, Host, Identity, Moment};
+
+/// An opened session; the identity borrows from it.
+#[derive(Debug)]
+pub struct OpenSession(Vec<u8>);
+
+/// What a host's rules and headers name: all that a session must keep if not everything fits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamedFacts {
+    /// Groups.
+    pub groups: Vec<Arc<str>>,
+    /// Claims.
+    pub claims: Vec<Arc<str>>,
+}
+
+/// Browsers keep 4096 octets of name, value and attributes (RFC 6265bis §5.6); nginx passes 8 KiB per line.
+const LARGEST_TOKEN: usize = 3500;
+/// With a hundred cookies of one name, only the first few are worth opening.
+const MOST_TRIED: usize = 4;
+
+// === impl OpenSession ===
+
+impl OpenSession {
+    /// The session of this host among a request's cookies: the first that opens.
+    #[must_use]
+    pub fn find(jar: Jar<'_>, names: Names, keys: &Keys, host: &str, now: Moment) -> Option<Self> {
+        jar.named(names.session)
+            .take(MOST_TRIED)
+            .filter_map(|value| keys.open(Purpose::Session, host, value, now).map(Self))
+            .find(|session| session.identity().is_some())
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity<'_>> {
+        postcard::from_bytes(&self.0).ok()
+    }
+}
+
+/// Seals a session for a host. Groups that do not fit are reduced to those that are named, and if even these
+/// do not fit, left out; either way the session is marked. `None` if nothing small enough can be made.
+#[must_use]
+pub fn issue(
+    who: &Identity<'_>,
+    named: &NamedFacts,
+    keys: &Keys,
+    host: &Host,
+    now: Moment,
+    random: RandomBytes,
+) -> Option<String> {
+    let mut who = restrict(who.clone(), named);
+    let seal = |who: &Identity<'_>| {
+        let plain = postcard::to_allocvec(who).ok()?;
+        let sealed = keys.seal(Purpose::Session, host.as_str(), &plain, now, random)?;
+        (sealed.len() <= LARGEST_TOKEN).then_some(sealed)
+    };
+    if let Some(sealed) = seal(&who) {
+        return Some(sealed);
+    }
+    who.groups_complete = false;
+    who.groups
+        .retain(|group| named.groups.iter().any(|name| **name == **group));
+    if let Some(sealed) = seal(&who) {
+        return Some(sealed);
+    }
+    who.groups.clear();
+    who.claims.clear();
+    seal(&who)
+}
+
+/// Keeps only the claims that are named. Claims carry whatever a provider sends; a session has no use for more.
+#[must_use]
+pub fn restrict<'a>(mut who: Identity<'a>, named: &NamedFacts) -> Identity<'a> {
+    who.claims
+        .retain(|claim: &Claim<'a>| named.claims.iter().any(|name| **name == *claim.name));
+    who
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue, header::COOKIE};
+
+    use super::*;
+    use crate::{
+        policy::{Scheme, example_identity},
+        published::KeyRing,
+        session::random,
+    };
+
+    const NOW: Moment = Moment(1_000_000);
+
+    fn find(cookie: &str, keys: &Keys, host: &str) -> Option<OpenSession> {
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, HeaderValue::from_str(cookie).unwrap());
+        OpenSession::find(Jar::of(&headers), Names::at(Scheme::Https), keys, host, NOW)
+    }
+
+    #[test]
+    fn a_cookie_of_another_host_is_no_session() {
+        let keys = Keys::new(Arc::new(KeyRing::first(1, [1; 32])));
+        let host = Host::parse("a.example").unwrap();
+        let sealed = issue(
+            &example_identity(),
+            &NamedFacts::default(),
+            &keys,
+            &host,
+            NOW,
+            random,
+        )
+        .unwrap();
+        let cookie = format!("__Host-vestibule={sealed}");
+        assert_eq!(
+            find(&cookie, &keys, "a.example").unwrap().identity(),
+            Some(example_identity())
+        );
+        assert!(find(&cookie, &keys, "b.example").is_none());
+        assert!(find(&format!("vestibule-http={sealed}"), &keys, "a.example").is_none());
+        let behind_junk = format!("__Host-vestibule=junk; {cookie}");
+        assert!(find(&behind_junk, &keys, "a.example").is_some());
+    }
+
+    #[test]
+    fn groups_that_do_not_fit_are_reduced_to_those_that_rules_name_and_the_session_is_marked() {
+        let keys = Keys::new(Arc::new(KeyRing::first(1, [1; 32])));
+        let host = Host::parse("a.example").unwrap();
+        let mut who = example_identity();
+        who.groups = (0..500)
+            .map(|n| format!("group-number-{n}").into())
+            .collect();
+        who.claims = vec![
+            Claim {
+                name: "team".into(),
+                values: vec!["x".into()],
+            },
+            Claim {
+                name: "junk".into(),
+                values: vec!["y".repeat(9000).into()],
+            },
+        ];
+        let named = NamedFacts {
+            groups: vec!["group-number-7".into()],
+            claims: vec!["team".into()],
+        };
+        let sealed = issue(&who, &named, &keys, &host, NOW, random).unwrap();
+        assert!(sealed.len() <= LARGEST_TOKEN);
+        let session = find(&format!("__Host-vestibule={sealed}"), &keys, "a.example").unwrap();
+        let kept = session.identity().unwrap();
+        assert_eq!(kept.groups, ["group-number-7"]);
+        assert!(!kept.groups_complete);
+        assert_eq!(kept.claim("team"), ["x"]);
+        assert!(kept.claim("junk").is_empty());
+    }
+
+    #[test]
+    fn an_identity_that_cannot_fit_is_no_session() {
+        let keys = Keys::new(Arc::new(KeyRing::first(1, [1; 32])));
+        let host = Host::parse("a.example").unwrap();
+        let who = Identity {
+            name: Some("n".repeat(5000).into()),
+            ..example_identity()
+        };
+        assert_eq!(
+            issue(&who, &NamedFacts::default(), &keys, &host, NOW, random),
+            None
+        );
+    }
+}
