@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod policy;
+pub mod provider;
 pub mod published;
 pub mod session;

@@ -1,0 +1,104 @@
+//! What providers are asked, how they answer and how long it takes. Labels come from the Table and from
+//! here, never from a request.
+#![expect(dead_code, reason = "the flow comes with the next commit")]
+
+use std::{sync::Arc, time::Duration};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+/// Counters and times of the requests to providers.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    requests: Family<Request, Counter>,
+    durations: Family<Timed, Histogram, fn() -> Histogram>,
+}
+
+/// What a provider was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are label values")]
+pub(super) enum Operation {
+    discovery,
+    keys,
+    token,
+    userinfo,
+}
+
+/// How it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are label values")]
+pub(super) enum Outcome {
+    /// An answer below 400.
+    success,
+    /// An answer of 400 to 499, or a redirect.
+    refused,
+    /// No answer, one of 500 and above, or one that never ends.
+    failed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    provider: Arc<str>,
+    operation: Operation,
+    result: Outcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Timed {
+    provider: Arc<str>,
+    operation: Operation,
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// Makes the metrics known under their full names.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            requests: Family::default(),
+            durations: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.005, 2.0, 12))
+            }),
+        };
+        registry.register(
+            "vestibule_provider_requests",
+            "Requests to identity providers",
+            metrics.requests.clone(),
+        );
+        registry.register(
+            "vestibule_provider_request_duration_seconds",
+            "How long identity providers take to answer",
+            metrics.durations.clone(),
+        );
+        metrics
+    }
+
+    pub(super) fn record(
+        &self,
+        provider: &Arc<str>,
+        operation: Operation,
+        result: Outcome,
+        took: Duration,
+    ) {
+        let request = Request {
+            provider: provider.clone(),
+            operation,
+            result,
+        };
+        self.requests.get_or_create(&request).inc();
+        let timed = Timed {
+            provider: provider.clone(),
+            operation,
+        };
+        self.durations
+            .get_or_create(&timed)
+            .observe(took.as_secs_f64());
+    }
+}
