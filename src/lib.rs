@@ -1,6 +1,7 @@
 //! Vestibule: single sign-on in front of services that are already exposed.
 
 pub mod clock;
+pub mod cluster;
 pub mod policy;
 pub mod provider;
 pub mod published;
