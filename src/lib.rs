@@ -5,4 +5,5 @@ pub mod cluster;
 pub mod policy;
 pub mod provider;
 pub mod published;
+pub mod server;
 pub mod session;

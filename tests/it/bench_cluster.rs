@@ -36,9 +36,14 @@ subjects: [{{kind: ServiceAccount, name: reader, namespace: {ns}}}]
         .await?;
     let reader = cluster.service_account_client(&namespace, "reader").await?;
     let all = ListParams::default();
-    Api::<ConfigMap>::namespaced(reader.clone(), &namespace).list(&all).await?;
+    Api::<ConfigMap>::namespaced(reader.clone(), &namespace)
+        .list(&all)
+        .await?;
     for refused in [
-        Api::<Secret>::namespaced(reader.clone(), &namespace).list(&all).await.err(),
+        Api::<Secret>::namespaced(reader.clone(), &namespace)
+            .list(&all)
+            .await
+            .err(),
         Api::<ConfigMap>::all(reader).list(&all).await.err(),
     ] {
         let Some(kube::Error::Api(status)) = refused else {
@@ -55,7 +60,12 @@ async fn what_an_object_owns_is_collected_when_it_goes() -> Result<()> {
     let namespace = cluster.namespace("garbage").await?;
     let maps: Api<ConfigMap> = Api::namespaced(cluster.client().await?, &namespace);
     let posted = PostParams::default();
-    let owner = maps.create(&posted, &from_value(json!({"metadata": {"name": "owner"}}))?).await?;
+    let owner = maps
+        .create(
+            &posted,
+            &from_value(json!({"metadata": {"name": "owner"}}))?,
+        )
+        .await?;
     let owned = json!({"metadata": {"name": "owned", "ownerReferences": [{
         "apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner.metadata.uid,
     }]}});
@@ -75,7 +85,9 @@ async fn a_listener_on_the_cluster_ip_is_the_service() -> Result<()> {
     let cluster = Cluster::shared().await?;
     let namespace = cluster.namespace("service").await?;
     let echo = cluster.echo_service(&namespace, "wiki").await?;
-    let answer = Visitor::get(echo.address(), "wiki.test", "/a?b=c").send().await?;
+    let answer = Visitor::get(echo.address(), "wiki.test", "/a?b=c")
+        .send()
+        .await?;
     assert_eq!(answer.echoed()?.target, "/a?b=c");
     assert_eq!(answer.echoed()?.header("Host"), Some("wiki.test"));
     assert_eq!(echo.address().port(), 80);
@@ -86,6 +98,9 @@ async fn a_listener_on_the_cluster_ip_is_the_service() -> Result<()> {
 async fn kubectl_speaks_to_it_as_administrator() -> Result<()> {
     let cluster = Cluster::shared().await?;
     let kinds = cluster.kubectl(&["api-resources", "-o", "name"]).await?;
-    assert!(kinds.contains("mutatingadmissionpolicies.admissionregistration.k8s.io"), "{kinds}");
+    assert!(
+        kinds.contains("mutatingadmissionpolicies.admissionregistration.k8s.io"),
+        "{kinds}"
+    );
     Ok(())
 }

@@ -57,7 +57,11 @@ impl Cluster {
         let control_plane = ControlPlane::start(&folder).await?;
         let admin = folder.join("admin.kubeconfig");
         fs::write(&admin, control_plane.kubeconfig(control_plane::ADMIN_TOKEN))?;
-        Ok(Self { control_plane, folder, admin })
+        Ok(Self {
+            control_plane,
+            folder,
+            admin,
+        })
     }
 
     /// The cluster that the tests of one binary share. It is started once, ends with the binary, and
@@ -102,7 +106,9 @@ impl Cluster {
     pub async fn kubectl<A: AsRef<std::ffi::OsStr>>(&self, arguments: &[A]) -> Result<String> {
         let mut command = Command::new(tools::program("kubectl")?);
         // kubectl caches what it discovers; a cache of this run must not outlive it.
-        command.env("KUBECONFIG", &self.admin).env("KUBECACHEDIR", self.folder.join("kubectl"));
+        command
+            .env("KUBECONFIG", &self.admin)
+            .env("KUBECACHEDIR", self.folder.join("kubectl"));
         command.args(arguments);
         run(command).await
     }
@@ -122,7 +128,10 @@ impl Cluster {
             .create_token_request(name, &PostParams::default(), &request)
             .await
             .with_context(|| format!("no token for service account {namespace}/{name}"))?;
-        Ok(issued.status.context("the token request has no status")?.token)
+        Ok(issued
+            .status
+            .context("the token request has no status")?
+            .token)
     }
 
     /// A kubeconfig file of a service account.
@@ -138,29 +147,49 @@ impl Cluster {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("{prefix}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         self.ensure_namespace(&name).await?;
-        Ok(TestNamespace { name, cluster: self })
+        Ok(TestNamespace {
+            name,
+            cluster: self,
+        })
     }
 
     /// Makes a namespace of exactly this name, if it does not exist.
     pub async fn ensure_namespace(&self, name: &str) -> Result<()> {
         let namespaces: Api<Namespace> = Api::all(self.client().await?);
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         let by = PatchParams::apply("test-bench").force();
-        namespaces.patch(name, &by, &Patch::Apply(namespace)).await?;
+        namespaces
+            .patch(name, &by, &Patch::Apply(namespace))
+            .await?;
         Ok(())
     }
 
     /// Applies objects given as YAML or JSON, several documents allowed, as an administrator would.
     pub async fn apply(&self, manifests: &str) -> Result<String> {
-        let file = tempfile::Builder::new().suffix(".yaml").tempfile_in(&self.folder)?;
+        let file = tempfile::Builder::new()
+            .suffix(".yaml")
+            .tempfile_in(&self.folder)?;
         fs::write(file.path(), manifests)?;
         let path = file.path().to_string_lossy().into_owned();
-        self.kubectl(&["apply", "--server-side", "--field-manager=administrator", "-f", &path]).await
+        self.kubectl(&[
+            "apply",
+            "--server-side",
+            "--field-manager=administrator",
+            "-f",
+            &path,
+        ])
+        .await
     }
 
     /// Makes a Service and starts a backend on its ClusterIP and port.
     pub async fn echo_service(&self, namespace: &str, name: &str) -> Result<Echo> {
-        Echo::start_at(self.service(namespace, name, &[("http", 80)]).await?.with_port(80)).await
+        Echo::start_at(
+            self.service(namespace, name, &[("http", 80)])
+                .await?
+                .with_port(80),
+        )
+        .await
     }
 
     /// Makes a Service of these named ports without any pods. Whoever listens on its ClusterIP and
@@ -172,8 +201,10 @@ impl Cluster {
         ports: &[(&str, u16)],
     ) -> Result<ServiceAddress> {
         let services: Api<Service> = Api::namespaced(self.client().await?, namespace);
-        let ports: Vec<Value> =
-            ports.iter().map(|(name, port)| json!({"name": name, "port": port})).collect();
+        let ports: Vec<Value> = ports
+            .iter()
+            .map(|(name, port)| json!({"name": name, "port": port}))
+            .collect();
         let service = json!({
             "apiVersion": "v1", "kind": "Service",
             "metadata": {"name": name, "namespace": namespace},
@@ -193,8 +224,10 @@ impl Cluster {
     /// Makes or replaces a Secret of text values.
     pub async fn secret(&self, namespace: &str, name: &str, data: &[(&str, &str)]) -> Result<()> {
         let secrets: Api<Secret> = Api::namespaced(self.client().await?, namespace);
-        let data: serde_json::Map<String, Value> =
-            data.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+        let data: serde_json::Map<String, Value> = data
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), json!(value)))
+            .collect();
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret",
             "metadata": {"name": name, "namespace": namespace},
@@ -228,9 +261,14 @@ pub struct ServiceAddress(pub IpAddr);
 
 impl ServiceAddress {
     fn of(service: &Service) -> Result<Self> {
-        let ip = service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_deref());
+        let ip = service
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.cluster_ip.as_deref());
         let ip = ip.context("the Service has no ClusterIP")?;
-        Ok(Self(ip.parse().with_context(|| format!("ClusterIP '{ip}'"))?))
+        Ok(Self(
+            ip.parse().with_context(|| format!("ClusterIP '{ip}'"))?,
+        ))
     }
 
     /// The address of one of its ports.
@@ -250,7 +288,9 @@ impl TestNamespace<'_> {
     /// Deletes it and waits until it is gone with all that it held.
     pub async fn delete(self) -> Result<()> {
         let namespaces: Api<Namespace> = Api::all(self.cluster.client().await?);
-        namespaces.delete(&self.name, &DeleteParams::default()).await?;
+        namespaces
+            .delete(&self.name, &DeleteParams::default())
+            .await?;
         Wait::up_to(Duration::from_secs(30))
             .until("the namespace is gone", async || {
                 match namespaces.get_opt(&self.name).await? {

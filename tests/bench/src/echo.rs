@@ -41,7 +41,11 @@ pub struct Seen {
 impl Seen {
     /// The only value of a header; `None` if there is none, or several.
     pub fn header(&self, name: &str) -> Option<&str> {
-        match self.headers.get(&name.to_ascii_lowercase()).map(Vec::as_slice) {
+        match self
+            .headers
+            .get(&name.to_ascii_lowercase())
+            .map(Vec::as_slice)
+        {
             Some([only]) => Some(only),
             _ => None,
         }
@@ -63,12 +67,18 @@ impl Echo {
             .with_context(|| format!("cannot listen on {address}"))?;
         let address = listener.local_addr()?;
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
-        let router = Router::new().fallback(answer).with_state((address, Arc::clone(&seen)));
+        let router = Router::new()
+            .fallback(answer)
+            .with_state((address, Arc::clone(&seen)));
         let task = tokio::spawn(async move {
             // It ends with the task only; what could fail is a single connection.
             drop(axum::serve(listener, router).await);
         });
-        Ok(Self { address, seen, task })
+        Ok(Self {
+            address,
+            seen,
+            task,
+        })
     }
 
     /// Where it listens.
@@ -78,12 +88,18 @@ impl Echo {
 
     /// Every request so far, in order.
     pub fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Forgets what it has seen.
     pub fn forget(&self) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }
 
@@ -100,9 +116,16 @@ async fn answer(State((service, memory)): State<Memory>, request: Request) -> im
     let mut headers = BTreeMap::<String, Vec<String>>::new();
     for (name, value) in &head.headers {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        headers.entry(name.as_str().to_owned()).or_default().push(value);
+        headers
+            .entry(name.as_str().to_owned())
+            .or_default()
+            .push(value);
     }
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body
+        .collect()
+        .await
+        .map(|body| body.to_bytes())
+        .unwrap_or_default();
     let seen = Seen {
         service,
         method: head.method.to_string(),
@@ -110,9 +133,15 @@ async fn answer(State((service, memory)): State<Memory>, request: Request) -> im
         headers,
         body: String::from_utf8_lossy(&body).into_owned(),
     };
-    memory.lock().unwrap_or_else(PoisonError::into_inner).push(seen.clone());
+    memory
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(seen.clone());
     let headers = [
-        (HeaderName::from_static("x-echo"), HeaderValue::from_static("answered")),
+        (
+            HeaderName::from_static("x-echo"),
+            HeaderValue::from_static("answered"),
+        ),
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
     ];
     (headers, serde_json::to_string(&seen).unwrap_or_default())

@@ -44,7 +44,11 @@ impl Loopback {
             let address = Ipv4Addr::new(127, COMPONENTS, number, 254);
             if let Ok(claim) = TcpListener::bind((address, CLAIM_PORT)) {
                 let folder = folder()?;
-                return Ok(Self { number, folder, _claim: claim });
+                return Ok(Self {
+                    number,
+                    folder,
+                    _claim: claim,
+                });
             }
         }
         bail!("all 250 loopback networks of the test bench are in use: is another run hanging?")
@@ -69,8 +73,7 @@ impl Loopback {
 
 /// An address on `ip` whose port nobody listens on.
 pub fn free_address(ip: IpAddr) -> Result<SocketAddr> {
-    let listener =
-        TcpListener::bind((ip, 0)).with_context(|| format!("no free port on {ip}"))?;
+    let listener = TcpListener::bind((ip, 0)).with_context(|| format!("no free port on {ip}"))?;
     Ok(listener.local_addr()?)
 }
 

@@ -41,9 +41,10 @@ pub struct Start {
 pub fn data_folder(name: &str) -> Result<PathBuf> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let folder = Loopback::of_this_run()?.folder().join(format!("{name}-{count}"));
-    fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make {}", folder.display()))?;
+    let folder = Loopback::of_this_run()?
+        .folder()
+        .join(format!("{name}-{count}"));
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(folder)
 }
 
@@ -106,14 +107,20 @@ impl Start {
             .stdout(out.try_clone()?)
             .stderr(out)
             .process_group(0);
-        let child = spawn(command)
-            .with_context(|| format!("cannot start {}", self.program.display()))?;
-        Ok(Process { name: self.name, group: child.id(), child: Mutex::new(child), log })
+        let child =
+            spawn(command).with_context(|| format!("cannot start {}", self.program.display()))?;
+        Ok(Process {
+            name: self.name,
+            group: child.id(),
+            child: Mutex::new(child),
+            log,
+        })
     }
 }
 
 /// Runs the program given as arguments; ends its process group when told to end.
-const GUARD: &str = r#"trap 'trap "" TERM; kill -KILL 0' TERM; "$@" & program=$!; wait $program; exit $?"#;
+const GUARD: &str =
+    r#"trap 'trap "" TERM; kill -KILL 0' TERM; "$@" & program=$!; wait $program; exit $?"#;
 
 // === impl Process ===
 
@@ -140,8 +147,15 @@ impl Process {
     pub fn log_tail(&self) -> String {
         let printed = self.printed();
         let lines: Vec<&str> = printed.lines().collect();
-        let tail = lines.get(lines.len().saturating_sub(30)..).unwrap_or_default();
-        format!("--- {} ({})\n{}", self.name, self.log.display(), tail.join("\n"))
+        let tail = lines
+            .get(lines.len().saturating_sub(30)..)
+            .unwrap_or_default();
+        format!(
+            "--- {} ({})\n{}",
+            self.name,
+            self.log.display(),
+            tail.join("\n")
+        )
     }
 
     /// How it ended, if it did.
@@ -175,7 +189,11 @@ impl Process {
             }
             thread::sleep(Duration::from_millis(10));
         }
-        bail!("{} did not end within {limit:?}\n{}", self.name, self.log_tail())
+        bail!(
+            "{} did not end within {limit:?}\n{}",
+            self.name,
+            self.log_tail()
+        )
     }
 }
 
@@ -203,7 +221,11 @@ fn kill(signal: &str, target: &str) -> Result<()> {
         .args([&format!("-{signal}"), "--", target])
         .stderr(Stdio::null())
         .status()?;
-    if status.success() { Ok(()) } else { bail!("cannot send {signal} to {target}") }
+    if status.success() {
+        Ok(())
+    } else {
+        bail!("cannot send {signal} to {target}")
+    }
 }
 
 type Order = (Command, Sender<std::io::Result<Child>>);
@@ -240,6 +262,10 @@ pub async fn run(mut command: Command) -> Result<String> {
     if output.status.success() {
         Ok(text)
     } else {
-        bail!("{shown}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr))
+        bail!(
+            "{shown}: {}\n{text}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        )
     }
 }

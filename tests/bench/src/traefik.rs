@@ -29,7 +29,11 @@ pub struct Traefik {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ingress_class: "nginx".to_owned(), http: None, namespace: None }
+        Self {
+            ingress_class: "nginx".to_owned(),
+            http: None,
+            namespace: None,
+        }
     }
 }
 
@@ -63,7 +67,10 @@ impl Traefik {
                 [
                     ("endpoint", cluster.url()),
                     ("token", token),
-                    ("certauthfilepath", cluster.authority_file().display().to_string()),
+                    (
+                        "certauthfilepath",
+                        cluster.authority_file().display().to_string(),
+                    ),
                     ("ingressclass", class.clone()),
                     ("ingressclassbyname", "true".to_owned()),
                     // Classes of one controller are one installation to it; each class of ours is one.
@@ -75,11 +82,16 @@ impl Traefik {
                 .map(|(name, value)| format!("--providers.kubernetesingressnginx.{name}={value}")),
             );
         if let Some(namespace) = &options.namespace {
-            start = start
-                .argument(format!("--providers.kubernetesingressnginx.watchnamespace={namespace}"));
+            start = start.argument(format!(
+                "--providers.kubernetesingressnginx.watchnamespace={namespace}"
+            ));
         }
         let process = start.start()?;
-        let traefik = Self { process, http, https };
+        let traefik = Self {
+            process,
+            http,
+            https,
+        };
         traefik
             .wait(30)
             .until("Traefik is ready", async || {
@@ -116,7 +128,12 @@ impl Traefik {
         self.wait(10)
             .until(&format!("Traefik routes {host}{target}"), async || {
                 let answer = Visitor::get(self.http, host, target).send().await?;
-                ensure!(answer.status != 404, "it answers {} {}", answer.status, answer.body);
+                ensure!(
+                    answer.status != 404,
+                    "it answers {} {}",
+                    answer.status,
+                    answer.body
+                );
                 Ok(())
             })
             .await
@@ -173,7 +190,13 @@ pub fn localhost(port: u16) -> SocketAddr {
 }
 
 /// An Ingress of one host whose paths all go to one Service.
-pub fn ingress(namespace: &str, name: &str, class: &str, host: &str, service: &str) -> Result<String> {
+pub fn ingress(
+    namespace: &str,
+    name: &str,
+    class: &str,
+    host: &str,
+    service: &str,
+) -> Result<String> {
     let ingress = serde_json::json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
         "metadata": {

@@ -89,12 +89,18 @@ impl Visitor {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);
-        let mut request = http::Request::builder().method(self.method).uri(self.target);
+        let mut request = http::Request::builder()
+            .method(self.method)
+            .uri(self.target);
         if let Some(headers) = request.headers_mut() {
             *headers = self.headers;
         }
-        let answer = sender.send_request(request.body(Full::new(self.body))?).await;
-        let (head, body) = answer.context("the connection ended before an answer")?.into_parts();
+        let answer = sender
+            .send_request(request.body(Full::new(self.body))?)
+            .await;
+        let (head, body) = answer
+            .context("the connection ended before an answer")?
+            .into_parts();
         let body = body.collect().await?.to_bytes();
         connection.abort();
         Ok(Answer {

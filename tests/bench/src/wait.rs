@@ -17,7 +17,11 @@ pub struct Wait<'a> {
 impl<'a> Wait<'a> {
     /// At most this long.
     pub fn up_to(limit: Duration) -> Self {
-        Self { limit, pause: Duration::from_millis(20), watched: Vec::new() }
+        Self {
+            limit,
+            pause: Duration::from_millis(20),
+            watched: Vec::new(),
+        }
     }
 
     /// At most this many seconds.
@@ -38,7 +42,11 @@ impl<'a> Wait<'a> {
     }
 
     /// Polls `probe`, whose `Err` says what is not yet so, until it gives `Ok`.
-    pub async fn until<T>(&self, what: &str, mut probe: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    pub async fn until<T>(
+        &self,
+        what: &str,
+        mut probe: impl AsyncFnMut() -> Result<T>,
+    ) -> Result<T> {
         let start = Instant::now();
         loop {
             let left = self.limit.saturating_sub(start.elapsed());
@@ -48,7 +56,9 @@ impl<'a> Wait<'a> {
                 Err(_) => None,
             };
             let ended = self.watched.iter().find_map(|process| {
-                process.ended().map(|status| format!("{} ended ({status})", process.name()))
+                process
+                    .ended()
+                    .map(|status| format!("{} ended ({status})", process.name()))
             });
             if ended.is_none() && start.elapsed() < self.limit {
                 tokio::time::sleep(self.pause).await;
@@ -59,8 +69,11 @@ impl<'a> Wait<'a> {
                 || "the last probe gave no answer in time".to_owned(),
                 |error| format!("last: {error:#}"),
             );
-            let logs: String =
-                self.watched.iter().map(|process| format!("\n{}", process.log_tail())).collect();
+            let logs: String = self
+                .watched
+                .iter()
+                .map(|process| format!("\n{}", process.log_tail()))
+                .collect();
             bail!("{why} until {what}; {last}{logs}")
         }
     }

@@ -51,12 +51,23 @@ impl ControlPlane {
         Wait::seconds(60)
             .watching(&etcd)
             .watching(&api_server)
-            .until("the API server is ready", async || ready(address, &authority).await)
+            .until("the API server is ready", async || {
+                ready(address, &authority).await
+            })
             .await?;
         let kubeconfig = folder.join("controller-manager.kubeconfig");
-        fs::write(&kubeconfig, kubeconfig_json(address, &authority, CONTROLLER_MANAGER_TOKEN))?;
+        fs::write(
+            &kubeconfig,
+            kubeconfig_json(address, &authority, CONTROLLER_MANAGER_TOKEN),
+        )?;
         let controller_manager = start_controller_manager(folder, &kubeconfig)?;
-        Ok(Self { address, authority, _controller_manager: controller_manager, api_server, _etcd: etcd })
+        Ok(Self {
+            address,
+            authority,
+            _controller_manager: controller_manager,
+            api_server,
+            _etcd: etcd,
+        })
     }
 
     pub(super) fn url(&self) -> String {
@@ -82,8 +93,18 @@ fn start_etcd() -> Result<(Process, String)> {
     let data = data_folder("etcd-data")?;
     let etcd = Start::tool("etcd")?
         .arguments(["--name", "default", "--data-dir", &data.to_string_lossy()])
-        .arguments(["--listen-client-urls", &clients, "--advertise-client-urls", &clients])
-        .arguments(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers])
+        .arguments([
+            "--listen-client-urls",
+            &clients,
+            "--advertise-client-urls",
+            &clients,
+        ])
+        .arguments([
+            "--listen-peer-urls",
+            &peers,
+            "--initial-advertise-peer-urls",
+            &peers,
+        ])
         .arguments(["--initial-cluster", &format!("default={peers}")])
         .arguments(["--unsafe-no-fsync", "--log-level", "warn"])
         .start()?;
@@ -116,7 +137,10 @@ fn start_api_server(folder: &Path, address: SocketAddr, etcd: &str) -> Result<Pr
         .arguments(["--service-account-key-file", &key])
         .arguments(["--service-account-signing-key-file", &key])
         // Every Service gets a loopback address, where a listener *is* the Service.
-        .arguments(["--service-cluster-ip-range", &Loopback::of_this_run()?.services()])
+        .arguments([
+            "--service-cluster-ip-range",
+            &Loopback::of_this_run()?.services(),
+        ])
         .arguments(["--endpoint-reconciler-type", "none"])
         // There are no pods for it to furnish with accounts.
         .arguments(["--disable-admission-plugins", "ServiceAccount"])
@@ -128,10 +152,17 @@ fn start_controller_manager(folder: &Path, kubeconfig: &Path) -> Result<Process>
     Start::tool("kube-controller-manager")?
         .arguments(["--kubeconfig", &kubeconfig.to_string_lossy()])
         .arguments(["--controllers", CONTROLLERS])
-        .arguments(["--leader-elect=false", "--kube-api-qps=200", "--kube-api-burst=400"])
+        .arguments([
+            "--leader-elect=false",
+            "--kube-api-qps=200",
+            "--kube-api-burst=400",
+        ])
         .arguments(["--bind-address", &address.ip().to_string()])
         .arguments(["--secure-port", &address.port().to_string()])
-        .arguments(["--cert-dir", &folder.join("controller-manager").to_string_lossy()])
+        .arguments([
+            "--cert-dir",
+            &folder.join("controller-manager").to_string_lossy(),
+        ])
         .start()
 }
 
@@ -145,8 +176,11 @@ async fn ready(address: SocketAddr, authority: &Path) -> Result<()> {
         .no_proxy()
         .timeout(Duration::from_secs(2))
         .build()?;
-    let answer =
-        client.get(format!("https://{address}/readyz")).bearer_auth(ADMIN_TOKEN).send().await?;
+    let answer = client
+        .get(format!("https://{address}/readyz"))
+        .bearer_auth(ADMIN_TOKEN)
+        .send()
+        .await?;
     let status = answer.status();
     let body = answer.text().await?;
     ensure!(status.is_success(), "/readyz answers {status}: {body}");
@@ -169,7 +203,8 @@ fn kubeconfig_json(address: SocketAddr, authority: &Path, token: &str) -> String
 }
 
 fn rsa_key_pem() -> Result<String> {
-    let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_| anyhow!("no RSA key could be made"))?;
+    let pair =
+        KeyPair::generate(KeySize::Rsa2048).map_err(|_| anyhow!("no RSA key could be made"))?;
     let der = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair)
         .map_err(|_| anyhow!("the RSA key has no PKCS #8 form"))?;
     Ok(format!(

@@ -1,0 +1,230 @@
+//! Listeners: accept, limit, serve HTTP/1.1, drain.
+//!
+//! An accept loop of our own over hyper, for what `axum::serve` does not expose: header limits and
+//! time-outs, a bound on connections, and a drain that lets requests in flight finish.
+
+mod admin;
+
+use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::{
+    body::{Body, Incoming},
+    service::Service,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use admin::{Readiness, admin_router};
+
+/// What a listener puts up with.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Until the request's headers are complete; also how long an idle connection is kept.
+    pub header_timeout: Duration,
+    /// Octets of request line and headers. Larger than what nginx passes (8 KiB targets escaped
+    /// threefold, 32 KiB of headers), since a 431 to nginx is a 500 to the user.
+    pub header_bytes: usize,
+    /// Connections at once; more wait in the kernel's queue.
+    pub connections: usize,
+    /// How long requests in flight may take once the listener closes.
+    pub drain: Duration,
+}
+
+/// A bound socket that is not served yet.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    limits: Limits,
+}
+
+/// Who is at the other end of the connection; in the extensions of every request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(30),
+            header_bytes: 96 * 1024,
+            connections: 10_000,
+            drain: Duration::from_secs(20),
+        }
+    }
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// Binds an address.
+    ///
+    /// # Errors
+    /// If it cannot be bound; the text names the address.
+    pub async fn bind(address: SocketAddr, limits: Limits) -> std::io::Result<Self> {
+        let socket = TcpListener::bind(address).await.map_err(|e| {
+            std::io::Error::new(e.kind(), format!("cannot listen on {address}: {e}"))
+        })?;
+        Ok(Self { socket, limits })
+    }
+
+    /// The address that was bound, with the port the system chose if 0 was asked for.
+    ///
+    /// # Errors
+    /// If the socket is gone.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Serves until `stop`, then lets requests in flight finish.
+    pub async fn serve<S, B>(self, service: S, stop: CancellationToken)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync,
+    {
+        let places = Arc::new(Semaphore::new(self.limits.connections));
+        let connections = TaskTracker::new();
+        while let Some((stream, peer, place)) = self.next(&places, &stop).await {
+            connections.spawn(converse(
+                stream,
+                peer,
+                place,
+                service.clone(),
+                self.limits,
+                stop.clone(),
+            ));
+        }
+        drop(self.socket);
+        connections.close();
+        if tokio::time::timeout(self.limits.drain, connections.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                open = connections.len(),
+                "closing connections that did not finish in time"
+            );
+        }
+    }
+
+    async fn next(
+        &self,
+        places: &Arc<Semaphore>,
+        stop: &CancellationToken,
+    ) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        stop.run_until_cancelled(async {
+            loop {
+                let place = Arc::clone(places).acquire_owned().await.ok()?;
+                match self.socket.accept().await {
+                    Ok((stream, peer)) => return Some((stream, peer, place)),
+                    // Out of file descriptors, mostly: wait for connections to end instead of spinning.
+                    Err(e) => {
+                        tracing::warn!(error = %e, "cannot accept a connection");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                }
+            }
+        })
+        .await
+        .flatten()
+    }
+}
+
+async fn converse<S, B>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: OwnedSemaphorePermit,
+    service: S,
+    limits: Limits,
+    stop: CancellationToken,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: std::error::Error + Send + Sync,
+{
+    // Small answers must not wait for Nagle's algorithm.
+    stream.set_nodelay(true).ok();
+    let service = WithPeer {
+        service,
+        peer: Peer(peer),
+    };
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_header_size(limits.header_bytes)
+        .max_buf_size(limits.header_bytes)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let finished = tokio::select! {
+        result = connection.as_mut() => result,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(e) = finished {
+        tracing::debug!(peer = %peer, error = %e, "connection ended early");
+    }
+    drop(place);
+}
+
+#[derive(Clone)]
+struct WithPeer<S> {
+    service: S,
+    peer: Peer,
+}
+
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for WithPeer<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        self.service.call(request)
+    }
+}
+
+/// Waits for the signal to stop: SIGTERM from a supervisor, SIGINT from a terminal.
+pub async fn stop_signal() {
+    let mut terminate = match tokio::signal::unix::signal(
+        tokio::signal::unix::SignalKind::terminate(),
+    ) {
+        Ok(signal) => signal,
+        Err(e) => {
+            tracing::error!(error = %e, "cannot wait for SIGTERM; only an interrupt will stop this process");
+            tokio::signal::ctrl_c().await.ok();
+            return;
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// A token that is cancelled by the signal to stop.
+#[must_use]
+pub fn stop_on_signal() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let cancel = stop.clone();
+    let signal: std::pin::Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(stop_signal());
+    tokio::spawn(async move {
+        signal.await;
+        cancel.cancel();
+    });
+    stop
+}
