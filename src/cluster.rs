@@ -3,3 +3,5 @@
 pub mod events;
 pub mod keys;
 pub mod lease;
+pub mod metrics;
+pub mod watch;
