@@ -4,4 +4,5 @@ pub mod events;
 pub mod keys;
 pub mod lease;
 pub mod metrics;
+pub mod queue;
 pub mod watch;
