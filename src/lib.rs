@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod cluster;
+pub mod demo;
 pub mod policy;
 pub mod provider;
 pub mod published;

@@ -4,3 +4,6 @@
 //! elsewhere is Vestibule's.
 
 mod bench_cluster;
+// Clippy lets helpers of tests unwrap only where it sees this.
+#[cfg(test)]
+mod demo;
