@@ -7,3 +7,4 @@ mod bench_cluster;
 // Clippy lets helpers of tests unwrap only where it sees this.
 #[cfg(test)]
 mod demo;
+mod chart;

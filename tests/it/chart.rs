@@ -1,0 +1,83 @@
+//! The Helm chart: what it renders, what it refuses, and what an API server makes of it.
+
+mod admission;
+mod render;
+mod rights;
+mod values;
+
+use std::{path::PathBuf, process::Command};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tokio::sync::OnceCell;
+use vestibule_bench::{Cluster, process::run, tools};
+
+/// Where the chart is.
+fn chart() -> PathBuf {
+    tools::repository().join("charts/vestibule")
+}
+
+/// Runs Helm; an `Err` holds what it said.
+async fn helm(arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(tools::program("helm")?);
+    // Neither a cluster nor a plugin of whoever runs the tests takes part.
+    command
+        .env("HELM_PLUGINS", "/nonexistent")
+        .env("KUBECONFIG", "/nonexistent")
+        .args(arguments);
+    run(command).await
+}
+
+/// The chart as text, rendered for the release `vestibule` in the namespace `vestibule`.
+async fn rendered(settings: &[&str]) -> Result<String> {
+    let chart = chart();
+    let chart = chart.to_str().context("the chart's path is not text")?;
+    let mut arguments = vec!["template", "vestibule", chart, "--namespace", "vestibule"];
+    for setting in settings {
+        arguments.extend(["--set", setting]);
+    }
+    helm(&arguments).await
+}
+
+/// The same as objects.
+async fn objects(settings: &[&str]) -> Result<Vec<Value>> {
+    Ok(serde_saphyr::from_multiple(&rendered(settings).await?)?)
+}
+
+/// The object of this kind and name.
+fn object<'a>(objects: &'a [Value], kind: &str, name: &str) -> Result<&'a Value> {
+    objects
+        .iter()
+        .find(|object| text(object, "/kind") == kind && text(object, "/metadata/name") == name)
+        .with_context(|| format!("the chart renders no {kind} {name}"))
+}
+
+/// The text at a JSON pointer; empty if there is none.
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// A cluster that belongs to these tests, because admission policies reach all of a cluster. The chart is
+/// installed with its policy that stamps Ingresses, as the release `vestibule` in the namespace `vestibule`.
+async fn installed() -> Result<&'static Cluster> {
+    static INSTALLED: OnceCell<Cluster> = OnceCell::const_new();
+    INSTALLED
+        .get_or_try_init(async || {
+            let cluster = Cluster::start().await?;
+            let chart = chart();
+            let mut command = Command::new(tools::program("helm")?);
+            command
+                .env("HELM_PLUGINS", "/nonexistent")
+                .env("KUBECONFIG", cluster.kubeconfig())
+                .args(["install", "vestibule"])
+                .arg(chart)
+                .args(["--namespace", "vestibule", "--create-namespace"])
+                .args(["--set", "admission.mode=policy"]);
+            run(command).await?;
+            Ok(cluster)
+        })
+        .await
+}
