@@ -8,3 +8,5 @@ pub mod provider;
 pub mod published;
 pub mod server;
 pub mod session;
+pub mod settings;
+pub mod telemetry;

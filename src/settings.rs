@@ -1,0 +1,308 @@
+//! The options that `controller` and `auth` share: what one installation is, and how it logs.
+//!
+//! Each is also an environment variable, `VESTIBULE_` and its name. Both programs must be given the same
+//! ones; the Helm chart writes them once for both.
+
+use std::{sync::Arc, time::Duration};
+
+use clap::{Args, ValueEnum};
+
+use crate::{
+    policy::{Host, Origin, Scheme},
+    published::{IDENTITY_HEADERS, Installation},
+};
+
+/// What one installation is.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Installation (the same for controller and auth)")]
+pub struct InstallationOptions {
+    /// Name of the installation: part of its field manager, labels and Lease
+    #[arg(long, env = "VESTIBULE_INSTANCE", default_value = "vestibule", value_parser = label_value)]
+    pub instance: String,
+
+    /// The namespace Vestibule lives in; it is Vestibule's alone
+    #[arg(long, env = "VESTIBULE_NAMESPACE", value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+
+    /// The same, as pods are told it
+    #[arg(long, env = "POD_NAMESPACE", hide = true)]
+    pub pod_namespace: Option<String>,
+
+    /// An IngressClass to protect; may be repeated. Default: every class whose controller is k8s.io/ingress-nginx
+    #[arg(
+        long = "ingress-class",
+        env = "VESTIBULE_INGRESS_CLASS",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub ingress_classes: Vec<String>,
+
+    /// The scheme people use to reach protected hosts
+    #[arg(
+        long,
+        env = "VESTIBULE_PUBLIC_SCHEME",
+        value_enum,
+        default_value = "https"
+    )]
+    pub public_scheme: PublicScheme,
+
+    /// Say yes to --public-scheme=http: sessions then cross the network readable by anyone on it
+    #[arg(
+        long,
+        env = "VESTIBULE_INSECURE_HTTP",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true"
+    )]
+    pub insecure_http: bool,
+
+    /// The port people use to reach protected hosts [default: that of the scheme]
+    #[arg(long, env = "VESTIBULE_PUBLIC_PORT", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub public_port: Option<u16>,
+
+    /// Where people meet the auth endpoint on each protected host
+    #[arg(long, env = "VESTIBULE_ENDPOINT_PREFIX", default_value = "/oauth2", value_parser = endpoint_prefix)]
+    pub endpoint_prefix: String,
+
+    /// The host that signs people in once for all protected hosts; without it each host does so itself
+    #[arg(long, env = "VESTIBULE_AUTH_HOST", value_name = "HOST", value_parser = host)]
+    pub auth_host: Option<Host>,
+
+    /// A header that tells services who is there; may be repeated, and the list is closed
+    #[arg(
+        long = "identity-header",
+        env = "VESTIBULE_IDENTITY_HEADER",
+        value_name = "NAME",
+        value_delimiter = ',',
+        default_values = IDENTITY_HEADERS,
+        value_parser = header_name
+    )]
+    pub identity_headers: Vec<String>,
+
+    /// The Secret with the session keys [default: INSTANCE-session-keys]
+    #[arg(long, env = "VESTIBULE_SESSION_KEYS_SECRET", value_name = "NAME")]
+    pub session_keys_secret: Option<String>,
+
+    /// No session lives longer, whatever providers and policies say
+    #[arg(long, env = "VESTIBULE_MAX_SESSION", default_value = "24h", value_name = "DURATION", value_parser = duration)]
+    pub max_session: Duration,
+}
+
+/// How to log.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Logs")]
+pub struct LogOptions {
+    /// One JSON object a line, or text for people
+    #[arg(long, env = "VESTIBULE_LOG_FORMAT", value_enum, default_value = "json")]
+    pub log_format: LogFormat,
+
+    /// What to log, such as info or vestibule=debug,warn
+    #[arg(
+        long,
+        env = "VESTIBULE_LOG_LEVEL",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
+    pub log_level: String,
+}
+
+/// The form of a log line.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For machines.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// `http` or `https`.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PublicScheme {
+    /// Encrypted.
+    Https,
+    /// In the clear.
+    Http,
+}
+
+// === impl InstallationOptions ===
+
+impl InstallationOptions {
+    /// The options as one value.
+    ///
+    /// # Errors
+    /// With a sentence, if two options contradict each other or one is missing.
+    pub fn installation(&self) -> Result<Installation, String> {
+        let namespace = self.namespace.as_ref().or(self.pod_namespace.as_ref());
+        let namespace = namespace
+            .filter(|name| !name.is_empty())
+            .ok_or("--namespace is missing: say which namespace Vestibule lives in")?;
+        Ok(Installation {
+            instance: self.instance.as_str().into(),
+            namespace: namespace.as_str().into(),
+            origin: self.origin()?,
+            endpoint_prefix: self.endpoint_prefix.as_str().into(),
+            auth_host: self.auth_host.clone(),
+            identity_headers: self
+                .identity_headers
+                .iter()
+                .map(|h| h.as_str().into())
+                .collect(),
+            max_session: self.max_session,
+        })
+    }
+
+    /// The Secret with the session keys.
+    #[must_use]
+    pub fn session_keys_secret(&self) -> Arc<str> {
+        self.session_keys_secret
+            .as_deref()
+            .filter(|name| !name.is_empty())
+            .map_or_else(
+                || format!("{}-session-keys", self.instance).into(),
+                Into::into,
+            )
+    }
+
+    fn origin(&self) -> Result<Origin, String> {
+        let scheme = match (self.public_scheme, self.insecure_http) {
+            (PublicScheme::Https, false) => Scheme::Https,
+            (PublicScheme::Http, true) => Scheme::Http,
+            (PublicScheme::Http, false) => {
+                return Err(
+                    "--public-scheme=http lets sessions cross the network readable by anyone on it; \
+                     if that is meant, add --insecure-http"
+                        .into(),
+                );
+            }
+            (PublicScheme::Https, true) => {
+                return Err(
+                    "--insecure-http contradicts --public-scheme=https: leave one out".into(),
+                );
+            }
+        };
+        Ok(Origin {
+            scheme,
+            port: self.public_port.unwrap_or(scheme.default_port()),
+        })
+    }
+}
+
+fn host(text: &str) -> Result<Host, String> {
+    Host::parse(text).ok_or_else(|| "not a host name such as auth.corp.example".into())
+}
+
+fn endpoint_prefix(text: &str) -> Result<String, String> {
+    let segments = text.strip_prefix('/').filter(|rest| {
+        rest.split('/').all(|segment| {
+            !segment.is_empty()
+                && !matches!(segment, "." | "..")
+                && segment
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        })
+    });
+    segments.map(|_| text.to_owned()).ok_or_else(|| {
+        "a path such as /oauth2: it begins with a slash and does not end with one".into()
+    })
+}
+
+fn header_name(text: &str) -> Result<String, String> {
+    let is_token = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if !is_token {
+        return Err("a header name: letters, digits and hyphens".into());
+    }
+    if ["authorization", "cookie", "set-cookie", "host"]
+        .contains(&text.to_ascii_lowercase().as_str())
+    {
+        return Err(
+            "this header belongs to the browser or the service and cannot carry an identity".into(),
+        );
+    }
+    Ok(text.to_owned())
+}
+
+/// The instance name becomes the value of a label and part of names.
+fn label_value(text: &str) -> Result<String, String> {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let well_formed = (1..=40).contains(&text.len())
+        && text.bytes().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if well_formed {
+        Ok(text.to_owned())
+    } else {
+        Err("at most 40 lower-case letters, digits and inner hyphens".into())
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: Option<jiff::SignedDuration> = text.parse().ok();
+    parsed
+        .and_then(|span| Duration::try_from(span).ok())
+        .filter(|span| span.as_secs() >= 60)
+        .ok_or_else(|| "a duration of a minute or more, such as 12h or 90m".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Options {
+        #[command(flatten)]
+        installation: InstallationOptions,
+    }
+
+    fn parsed(options: &[&str]) -> Result<Installation, String> {
+        let all = ["test", "--namespace", "vestibule"].iter().chain(options);
+        let options = Options::try_parse_from(all).map_err(|e| e.to_string())?;
+        options.installation.installation()
+    }
+
+    #[test]
+    fn the_defaults_are_https_on_its_own_port_and_the_closed_list() {
+        let installation = parsed(&[]).unwrap();
+        assert_eq!(installation.origin.of("a.example"), "https://a.example");
+        assert_eq!(installation.identity_headers.len(), IDENTITY_HEADERS.len());
+        assert_eq!(&*installation.endpoint_prefix, "/oauth2");
+        assert_eq!(installation.max_session, Duration::from_secs(24 * 3600));
+    }
+
+    #[test]
+    fn plain_http_is_said_twice() {
+        assert!(parsed(&["--public-scheme=http"]).is_err());
+        assert!(parsed(&["--insecure-http"]).is_err());
+        let installation = parsed(&["--public-scheme=http", "--insecure-http"]).unwrap();
+        assert_eq!(installation.origin.port, 80);
+    }
+
+    #[test]
+    fn values_that_could_not_work_are_refused() {
+        for option in [
+            "--endpoint-prefix=oauth2",
+            "--endpoint-prefix=/oauth2/",
+            "--endpoint-prefix=/",
+            "--endpoint-prefix=/a//b",
+            "--endpoint-prefix=/a/../b",
+            "--identity-header=Authorization",
+            "--identity-header=X Y",
+            "--auth-host=auth.example:8443",
+            "--instance=Mine",
+            "--instance=",
+            "--max-session=1",
+            "--max-session=5s",
+            "--public-port=0",
+        ] {
+            assert!(parsed(&[option]).is_err(), "{option}");
+        }
+        for option in [
+            "--endpoint-prefix=/auth/v1",
+            "--identity-header=X-Email,X-User",
+        ] {
+            assert!(parsed(&[option]).is_ok(), "{option}");
+        }
+    }
+}
