@@ -4,7 +4,9 @@
 //! elsewhere is Vestibule's.
 
 mod bench_cluster;
+mod bench_provider;
+mod bench_traefik;
+mod chart;
 // Clippy lets helpers of tests unwrap only where it sees this.
 #[cfg(test)]
 mod demo;
-mod chart;

@@ -7,18 +7,22 @@
 //!
 //! `tests/tools/install` puts the programs where [`tools`] looks for them.
 
+pub mod browser;
 pub mod cluster;
 pub mod echo;
 pub mod loopback;
+pub mod oidc_provider;
 pub mod process;
 pub mod tools;
 pub mod traefik;
 pub mod visitor;
 pub mod wait;
 
+pub use browser::Browser;
 pub use cluster::Cluster;
 pub use echo::Echo;
 pub use loopback::Loopback;
+pub use oidc_provider::OidcProvider;
 pub use process::Process;
 pub use traefik::Traefik;
 pub use visitor::{Answer, Visitor};

@@ -1,0 +1,55 @@
+//! Traefik of the bench is a real ingress controller: it routes what the API server holds, and obeys
+//! the annotations of ingress-nginx.
+
+use anyhow::{Result, ensure};
+use vestibule_bench::{
+    Cluster, Traefik, Visitor,
+    traefik::{Options, ingress},
+};
+
+#[tokio::test]
+async fn traefik_routes_an_ingress_and_asks_its_auth_url() -> Result<()> {
+    let cluster = Cluster::shared().await?;
+    let namespace = cluster.namespace("traefik").await?;
+    let traefik = Traefik::start(
+        cluster,
+        Options {
+            ingress_class: "bench-traefik".into(),
+            ..Options::default()
+        },
+    )
+    .await?;
+    let wiki = cluster.echo_service(&namespace, "wiki").await?;
+    cluster
+        .apply(&ingress(
+            &namespace,
+            "wiki",
+            "bench-traefik",
+            "wiki.test",
+            "wiki",
+        )?)
+        .await?;
+    traefik.routes("wiki.test", "/").await?;
+    let answer = Visitor::get(traefik.http(), "wiki.test", "/a?b=c")
+        .send()
+        .await?;
+    assert_eq!(answer.echoed()?.service, wiki.address());
+    assert_eq!(answer.echoed()?.target, "/a?b=c");
+
+    // Nobody listens at this address, so nobody is let in.
+    let closed = vestibule_bench::loopback::free_component_address()?;
+    let annotation = format!("nginx.ingress.kubernetes.io/auth-url=http://{closed}/verify?h=$host");
+    cluster
+        .kubectl(&["-n", &namespace, "annotate", "ingress", "wiki", &annotation])
+        .await?;
+    traefik
+        .wait(10)
+        .until("requests are refused", async || {
+            let answer = Visitor::get(traefik.http(), "wiki.test", "/")
+                .send()
+                .await?;
+            ensure!(answer.status == 500, "it answers {}", answer.status);
+            Ok(())
+        })
+        .await
+}
