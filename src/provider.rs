@@ -5,17 +5,37 @@
 //! sign-in needs them and kept; nothing a provider sends is believed before it is verified, and no
 //! token, code or secret leaves this module.
 
+mod cached;
+mod claims;
+mod discovery;
 mod error;
+mod http;
+mod id_token;
+mod issuer;
+mod json;
+mod keys;
 mod metrics;
+mod oidc;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
+use self::{
+    discovery::Metadata,
+    http::Outgoing,
+    id_token::{Expected, UnverifiedToken, VerifiedToken},
+    issuer::Issuer,
+};
 use crate::{
     clock::Clock,
     policy::Moment,
-    published::{Observation, ProviderSettings},
+    published::{Observation, ProviderKind, ProviderSettings},
 };
 
 pub use error::{Distrust, ProviderError};
@@ -23,13 +43,16 @@ pub use metrics::Metrics;
 
 /// All identity providers, as this process knows them. Cheap to clone; clones share what was fetched.
 #[derive(Clone, Debug)]
-pub struct Providers {
-    #[expect(dead_code, reason = "the flow comes with the next commit")]
+pub struct Providers(Arc<Known>);
+
+#[derive(Debug)]
+struct Known {
     clock: Clock,
-    #[expect(dead_code, reason = "the flow comes with the next commit")]
     observations: mpsc::Sender<Observation>,
-    #[expect(dead_code, reason = "the flow comes with the next commit")]
     metrics: Metrics,
+    client: reqwest::Client,
+    /// By the name of the IdentityProvider, so that there are never more than its administrators made.
+    issuers: Mutex<HashMap<Arc<str>, Arc<Issuer>>>,
 }
 
 /// What is put to the provider through the browser (OpenID Connect Core §3.1.2.1).
@@ -107,11 +130,17 @@ impl Providers {
     /// Knows no provider yet: each is discovered when the first person needs it.
     #[must_use]
     pub fn new(clock: Clock, observations: mpsc::Sender<Observation>, metrics: Metrics) -> Self {
-        Self {
+        // Both crates guess a provider from their features and panic if there are two; an error means that
+        // one was installed before, by main or by another of us.
+        let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        Self(Arc::new(Known {
             clock,
             observations,
             metrics,
-        }
+            client: http::client(),
+            issuers: Mutex::default(),
+        }))
     }
 
     /// Where to send the browser.
@@ -123,11 +152,8 @@ impl Providers {
         settings: &Arc<ProviderSettings>,
         request: &AuthorizationRequest<'_>,
     ) -> Result<String, ProviderError> {
-        let _ = request;
-        Err(ProviderError::Unreachable {
-            provider: settings.name.clone(),
-            reason: "not built yet".into(),
-        })
+        let metadata = self.issuer(settings).metadata().await?;
+        oidc::authorization_url(&metadata, settings, request)
     }
 
     /// Redeems the code for an ID token and reads who signed in.
@@ -139,10 +165,116 @@ impl Providers {
         settings: &Arc<ProviderSettings>,
         callback: &Callback<'_>,
     ) -> Result<SignedIn, ProviderError> {
-        let _ = callback;
-        Err(ProviderError::Unreachable {
-            provider: settings.name.clone(),
-            reason: "not built yet".into(),
-        })
+        let issuer = self.issuer(settings);
+        let metadata = issuer.metadata().await?;
+        // Before the code leaves: it may be another provider's (RFC 9700 §4.4).
+        match callback.iss {
+            Some(iss) if iss == settings.issuer() => {}
+            None if !metadata.sends_issuer => {}
+            Some(_) => return Err(untrusted(settings, Distrust::CallbackIssuer)),
+            None => return Err(untrusted(settings, Distrust::CallbackIssuerMissing)),
+        }
+        let tokens = oidc::redeem(issuer.outgoing(), &metadata, settings, callback).await?;
+        let token = self
+            .verify(&issuer, &metadata, settings, callback, &tokens.id_token)
+            .await?;
+        let outgoing = issuer.outgoing();
+        let userinfo = match (&settings.kind, &metadata.userinfo_endpoint) {
+            // Google's ID token says all that Google says.
+            (ProviderKind::Google { .. }, _) | (_, None) => Map::new(),
+            (ProviderKind::Oidc { .. }, Some(url)) => {
+                userinfo(outgoing, settings, url, &tokens.access_token, &token).await?
+            }
+        };
+        claims::signed_in(settings, token, userinfo)
+    }
+
+    async fn verify(
+        &self,
+        issuer: &Issuer,
+        metadata: &Metadata,
+        settings: &ProviderSettings,
+        callback: &Callback<'_>,
+        id_token: &str,
+    ) -> Result<VerifiedToken, ProviderError> {
+        let token = UnverifiedToken::parse(id_token).map_err(|why| untrusted(settings, why))?;
+        let expected = Expected {
+            issuer: settings.issuer(),
+            client_id: &settings.client_id,
+            nonce: callback.nonce,
+            max_age: callback.max_age,
+            now: self.0.clock.now(),
+        };
+        let keys = issuer.keys(metadata).await?;
+        let mut verified = token.verify(&keys, &expected);
+        // A provider that restarts may have made new keys, under a new id or the old one.
+        if matches!(verified, Err(Distrust::UnknownKey | Distrust::Signature)) {
+            let keys = issuer.newer_keys(metadata).await?;
+            verified = token.verify(&keys, &expected);
+        }
+        verified.map_err(|why| untrusted(settings, why))
+    }
+
+    fn issuer(&self, settings: &ProviderSettings) -> Arc<Issuer> {
+        let plain_http = match &settings.kind {
+            ProviderKind::Oidc { insecure_http, .. } => *insecure_http,
+            ProviderKind::Google { .. } => false,
+        };
+        let mut issuers = self
+            .0
+            .issuers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = issuers.get(&settings.name)
+            && known.is(settings.issuer(), plain_http)
+        {
+            return Arc::clone(known);
+        }
+        let outgoing = Outgoing::new(
+            self.0.client.clone(),
+            self.0.metrics.clone(),
+            settings.name.clone(),
+            plain_http,
+        );
+        let observations = self.0.observations.clone();
+        let issuer = Issuer::new(
+            settings.issuer().into(),
+            outgoing,
+            observations,
+            &self.0.clock,
+        );
+        let issuer = Arc::new(issuer);
+        issuers.insert(settings.name.clone(), Arc::clone(&issuer));
+        issuer
+    }
+}
+
+/// The claims of UserInfo. A provider that answers but will not tell leaves us with the ID token, which
+/// can only take rights away; one that does not answer must not, for the session would last.
+async fn userinfo(
+    outgoing: &Outgoing,
+    settings: &ProviderSettings,
+    url: &url::Url,
+    access_token: &str,
+    token: &VerifiedToken,
+) -> Result<Map<String, Value>, ProviderError> {
+    match outgoing.userinfo(url, access_token).await {
+        Ok(claims) if claims.get("sub").and_then(Value::as_str) == Some(&token.subject) => {
+            Ok(claims)
+        }
+        Ok(_) => Err(untrusted(settings, Distrust::UserInfoSubject)),
+        Err(refusal) if refusal.is_refusal() => {
+            let provider = &*settings.name;
+            tracing::warn!(provider, error = %refusal, "going on with the claims of the ID token alone");
+            Ok(Map::new())
+        }
+        Err(failure) => Err(failure.of(&settings.name)),
+    }
+}
+
+fn untrusted(settings: &ProviderSettings, reason: Distrust) -> ProviderError {
+    ProviderError::Untrusted {
+        provider: settings.name.clone(),
+        reason,
     }
 }

@@ -1,11 +1,10 @@
 //! What providers are asked, how they answer and how long it takes. Labels come from the Table and from
 //! here, never from a request.
-#![expect(dead_code, reason = "the flow comes with the next commit")]
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue},
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{
         counter::Counter,
         family::Family,
@@ -22,25 +21,23 @@ pub struct Metrics {
 }
 
 /// What a provider was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[expect(non_camel_case_types, reason = "the names are label values")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Operation {
-    discovery,
-    keys,
-    token,
-    userinfo,
+    Discovery,
+    Keys,
+    Token,
+    UserInfo,
 }
 
 /// How it went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[expect(non_camel_case_types, reason = "the names are label values")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Outcome {
-    /// An answer below 400.
-    success,
-    /// An answer of 400 to 499, or a redirect.
-    refused,
-    /// No answer, one of 500 and above, or one that never ends.
-    failed,
+    /// 2xx.
+    Success,
+    /// 4xx, or a redirect.
+    Refused,
+    /// No answer, 5xx, or an answer that is too long or too large.
+    Failed,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -100,5 +97,32 @@ impl Metrics {
         self.durations
             .get_or_create(&timed)
             .observe(took.as_secs_f64());
+    }
+}
+
+// === impl Operation ===
+
+impl EncodeLabelValue for Operation {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Discovery => "discovery",
+            Self::Keys => "keys",
+            Self::Token => "token",
+            Self::UserInfo => "userinfo",
+        };
+        name.encode(encoder)
+    }
+}
+
+// === impl Outcome ===
+
+impl EncodeLabelValue for Outcome {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Success => "success",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        };
+        name.encode(encoder)
     }
 }
