@@ -10,3 +10,4 @@ mod chart;
 // Clippy lets helpers of tests unwrap only where it sees this.
 #[cfg(test)]
 mod demo;
+mod lease;
