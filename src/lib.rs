@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod cluster;
 pub mod demo;
+pub mod front_door;
 pub mod policy;
 pub mod provider;
 pub mod published;

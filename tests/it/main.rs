@@ -10,4 +10,6 @@ mod chart;
 // Clippy lets helpers of tests unwrap only where it sees this.
 #[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod front_door;
 mod lease;

@@ -1,0 +1,265 @@
+//! Which headers cross the front door, and which are made here.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::{policy::Origin, server::Peer, session::Names};
+
+/// Fields of one connection (RFC 9110 §7.6.1), those that a Connection field may not keep alive anyway, and what
+/// only means something to a forward proxy.
+const HOP_BY_HOP: [HeaderName; 9] = [
+    header::CONNECTION,
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("keep-alive"),
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::PROXY_AUTHORIZATION,
+    header::PROXY_AUTHENTICATE,
+    // CGI programs turn it into HTTP_PROXY and obey it.
+    HeaderName::from_static("proxy"),
+];
+
+/// Families of headers by which proxies tell services what they know.
+const CLAIM_FAMILIES: [&str; 3] = ["x-forwarded-", "x-auth-request-", "x-original-"];
+/// Single headers of the same kind.
+const CLAIMS: [&str; 4] = ["forwarded", "x-real-ip", "x-scheme", "x-forwarded"];
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// Removes what belongs to the connection it came on. It has to happen before anything is added: a Connection
+/// field may name any header.
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let nominated: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|octet| *octet == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH)
+        .collect();
+    for name in nominated.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+/// Removes everything by which a client could claim to be somebody, or to come from somewhere.
+pub(super) fn strip_claims(headers: &mut HeaderMap, identity_headers: &[HeaderName]) {
+    let claims: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_claim(name, identity_headers))
+        .cloned()
+        .collect();
+    for name in claims {
+        headers.remove(name);
+    }
+    // Without it hyper sends no trailers, which some servers read as headers.
+    headers.remove(header::TRAILER);
+}
+
+fn is_claim(name: &HeaderName, identity_headers: &[HeaderName]) -> bool {
+    // WSGI, CGI and PHP read `_` and `-` as the same.
+    let dashed = name.as_str().replace('_', "-");
+    identity_headers
+        .iter()
+        .any(|known| known.as_str().replace('_', "-") == dashed)
+        || CLAIMS.contains(&&*dashed)
+        || CLAIM_FAMILIES
+            .iter()
+            .any(|family| dashed.starts_with(family))
+}
+
+/// Says who asked, for which host, at which public address. The scheme and port are settings, never inferred.
+pub(super) fn set_forwarded(
+    headers: &mut HeaderMap,
+    peer: Option<Peer>,
+    authority: &HeaderValue,
+    origin: Origin,
+) {
+    let address = peer
+        .and_then(|Peer(peer)| HeaderValue::try_from(peer.ip().to_canonical().to_string()).ok());
+    if let Some(address) = address {
+        headers.insert(X_FORWARDED_FOR, address.clone());
+        headers.insert(X_REAL_IP, address);
+    }
+    headers.insert(X_FORWARDED_HOST, authority.clone());
+    headers.insert(X_FORWARDED_PORT, HeaderValue::from(origin.port));
+    headers.insert(
+        X_FORWARDED_PROTO,
+        HeaderValue::from_static(origin.scheme.as_str()),
+    );
+}
+
+/// Removes Vestibule's cookies: a service that could read one could be that person elsewhere on its host.
+pub(super) fn strip_our_cookies(headers: &mut HeaderMap) {
+    let lines: Vec<HeaderValue> = headers.get_all(header::COOKIE).iter().cloned().collect();
+    if !lines.iter().flat_map(pairs).any(is_ours) {
+        return;
+    }
+    headers.remove(header::COOKIE);
+    for line in &lines {
+        let kept: Vec<&[u8]> = pairs(line).filter(|pair| !is_ours(pair)).collect();
+        let Ok(line) = HeaderValue::from_bytes(&kept.join(&b"; "[..])) else {
+            continue;
+        };
+        if !line.is_empty() {
+            headers.append(header::COOKIE, line);
+        }
+    }
+}
+
+/// Removes cookies that a service sets under Vestibule's names: it could end a session, or start somebody else's.
+pub(super) fn strip_our_set_cookies(headers: &mut HeaderMap) {
+    let lines: Vec<HeaderValue> = headers
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .cloned()
+        .collect();
+    let is_our_line = |line: &HeaderValue| pairs(line).next().is_some_and(is_ours);
+    if !lines.iter().any(is_our_line) {
+        return;
+    }
+    headers.remove(header::SET_COOKIE);
+    for line in lines.into_iter().filter(|line| !is_our_line(line)) {
+        headers.append(header::SET_COOKIE, line);
+    }
+}
+
+fn pairs(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    line.as_bytes()
+        .split(|octet| *octet == b';')
+        .map(<[u8]>::trim_ascii)
+}
+
+fn is_ours(pair: &[u8]) -> bool {
+    let name = pair.split(|octet| *octet == b'=').next().unwrap_or(pair);
+    Names::is_ours(name.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Scheme;
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            let name: HeaderName = name.parse().unwrap();
+            headers.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    fn listed(headers: &HeaderMap) -> Vec<String> {
+        let mut lines: Vec<String> = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    #[test]
+    fn what_belongs_to_a_connection_stays_on_it() {
+        let mut map = headers(&[
+            ("connection", "close, X-Hop , host,content-length"),
+            ("x-hop", "1"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+            ("proxy", "http://evil.example"),
+            ("host", "wiki.example"),
+            ("content-length", "3"),
+            ("x-app", "1"),
+        ]);
+        strip_hop_by_hop(&mut map);
+        assert_eq!(
+            listed(&map),
+            ["content-length: 3", "host: wiki.example", "x-app: 1"]
+        );
+    }
+
+    #[test]
+    fn no_spelling_of_an_identity_header_crosses() {
+        let list = ["x-auth-request-user", "remote_user"].map(|n| n.parse().unwrap());
+        let mut map = headers(&[
+            ("X-Auth-Request-User", "root"),
+            ("x_auth_request_user", "root"),
+            ("x-auth_request-Anything", "root"),
+            ("Remote-User", "root"),
+            ("X-Forwarded-Email", "root@corp.example"),
+            ("X-Forwarded-For", "1.2.3.4"),
+            ("Forwarded", "for=1.2.3.4"),
+            ("X-Real-IP", "1.2.3.4"),
+            ("X-Original-URL", "/open"),
+            ("Trailer", "X-Auth-Request-User"),
+            ("X-Forward", "kept"),
+            ("Authorization", "Bearer kept"),
+        ]);
+        strip_claims(&mut map, &list);
+        assert_eq!(
+            listed(&map),
+            ["authorization: Bearer kept", "x-forward: kept"]
+        );
+    }
+
+    #[test]
+    fn our_cookies_go_and_others_stay_octet_by_octet() {
+        let mut map = headers(&[
+            ("cookie", "a=1; __Host-vestibule=s; b=2=3"),
+            ("cookie", "vestibule-http=s"),
+            ("cookie", "vestibule-http-try-x=s;c"),
+        ]);
+        map.append(header::COOKIE, HeaderValue::from_bytes(b"d=\xff").unwrap());
+        strip_our_cookies(&mut map);
+        let left: Vec<&[u8]> = map
+            .get_all(header::COOKIE)
+            .iter()
+            .map(HeaderValue::as_bytes)
+            .collect();
+        assert_eq!(left, [&b"a=1; b=2=3"[..], b"c", b"d=\xff"]);
+        let mut untouched = headers(&[("cookie", "a=1;b=2")]);
+        strip_our_cookies(&mut untouched);
+        assert_eq!(untouched[header::COOKIE], "a=1;b=2");
+    }
+
+    #[test]
+    fn a_service_cannot_set_our_cookies() {
+        let mut map = headers(&[
+            ("set-cookie", "a=__Host-vestibule; Path=/"),
+            ("set-cookie", " __Host-vestibule =x; Path=/; Secure"),
+            ("set-cookie", "vestibule-http=; Max-Age=0"),
+        ]);
+        strip_our_set_cookies(&mut map);
+        assert_eq!(listed(&map), ["set-cookie: a=__Host-vestibule; Path=/"]);
+    }
+
+    #[test]
+    fn forwarded_headers_come_from_the_connection_and_the_settings() {
+        let mut map = HeaderMap::new();
+        let origin = Origin {
+            scheme: Scheme::Https,
+            port: 8443,
+        };
+        let peer = Peer("[::ffff:192.0.2.7]:5000".parse().unwrap());
+        set_forwarded(
+            &mut map,
+            Some(peer),
+            &HeaderValue::from_static("wiki.example:8443"),
+            origin,
+        );
+        assert_eq!(
+            listed(&map),
+            [
+                "x-forwarded-for: 192.0.2.7",
+                "x-forwarded-host: wiki.example:8443",
+                "x-forwarded-port: 8443",
+                "x-forwarded-proto: https",
+                "x-real-ip: 192.0.2.7",
+            ]
+        );
+    }
+}

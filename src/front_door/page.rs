@@ -1,0 +1,120 @@
+//! What the front door says when it has no service to ask. It names the host, never what lies behind it.
+
+use askama::Template;
+use axum::body::Body;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+
+use crate::policy::Host;
+
+/// Why a request got no further.
+pub(super) enum Problem {
+    /// The request itself.
+    Unreadable(&'static str),
+    /// No Ingress names the host.
+    UnknownHost,
+    /// No path of the host serves the target.
+    NoRoute(Host),
+    /// The target has two readings.
+    PathUnclear,
+    /// The host is protected and its policy is not there.
+    NoPolicy(Host),
+    /// The service does not answer.
+    Down(Host),
+    /// The service is this front door.
+    Loop(Host),
+}
+
+#[derive(Template)]
+#[template(path = "front_door/problem.html")]
+struct Page<'a> {
+    title: &'a str,
+    text: &'a str,
+}
+
+/// The response, as a page to browsers and as a line to programs.
+pub(super) fn show(problem: &Problem, asked: &HeaderMap) -> Response<Body> {
+    show_as(problem, asked.get(header::ACCEPT))
+}
+
+/// The same, for a request whose Accept header was this.
+pub(super) fn show_as(problem: &Problem, accepted: Option<&HeaderValue>) -> Response<Body> {
+    let (status, title, text) = problem.words();
+    let wants_page = accepted
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains("text/html"));
+    let page = wants_page.then(|| {
+        Page {
+            title: &title,
+            text: &text,
+        }
+        .render()
+        .ok()
+    });
+    let (kind, body) = match page.flatten() {
+        Some(page) => ("text/html; charset=utf-8", page),
+        None => ("text/plain; charset=utf-8", format!("{title}. {text}\n")),
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(
+            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+        ),
+    );
+    response
+}
+
+// === impl Problem ===
+
+impl Problem {
+    fn words(&self) -> (StatusCode, String, String) {
+        let (status, title, text) = match self {
+            Self::Unreadable(why) => (
+                StatusCode::BAD_REQUEST,
+                "This request cannot be answered".to_owned(),
+                (*why).to_owned(),
+            ),
+            Self::UnknownHost => (
+                StatusCode::NOT_FOUND,
+                "This host is not served here".to_owned(),
+                "Check the address. If it is right, no Ingress names its host.".to_owned(),
+            ),
+            Self::NoRoute(host) => (
+                StatusCode::NOT_FOUND,
+                "Nothing is served at this address".to_owned(),
+                format!("{host} has other pages; its Ingress names no path that covers this one."),
+            ),
+            Self::PathUnclear => (
+                StatusCode::BAD_REQUEST,
+                "This address has more than one reading".to_owned(),
+                "Only a part of this host is protected, so addresses with dot segments, double \
+                 slashes or encoded slashes are refused."
+                    .to_owned(),
+            ),
+            Self::NoPolicy(host) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("{host} is closed"),
+                "It is protected, and who may enter is not known at the moment. Try again shortly; \
+                 if it stays so, tell whoever runs it."
+                    .to_owned(),
+            ),
+            Self::Down(host) => (
+                StatusCode::BAD_GATEWAY,
+                format!("{host} does not answer"),
+                "The service behind this host is down or cannot be reached. Try again shortly; \
+                 if it stays so, tell whoever runs it."
+                    .to_owned(),
+            ),
+            Self::Loop(host) => (
+                StatusCode::LOOP_DETECTED,
+                format!("{host} leads back to itself"),
+                "Its Ingress names the front door as its backend. Tell whoever runs it.".to_owned(),
+            ),
+        };
+        (status, title, text)
+    }
+}
