@@ -1,7 +1,9 @@
 //! Vestibule: single sign-on in front of services that are already exposed.
 
+pub mod auth;
 pub mod clock;
 pub mod cluster;
+pub mod dataplane;
 pub mod demo;
 pub mod front_door;
 pub mod policy;

@@ -1,0 +1,105 @@
+//! The HTTP surface: the check that proxies ask, and the pages that people meet.
+//!
+//! `gate` judges one request and is all that `verify` (a cluster's data planes), `auth_request` (plain nginx)
+//! and the front door have in common. The rest is sign-in: `start` sends a person to a provider or to the auth
+//! host, `callback` takes them back, `finish` receives a hand-off, `sign_out` ends it. One file per endpoint.
+
+mod asked;
+mod audience;
+mod audit;
+mod auth_request;
+mod begin;
+mod callback;
+mod finish;
+mod gate;
+mod metrics;
+mod page;
+mod sign_out;
+mod start;
+mod verify;
+mod whoami;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::{Router, routing::get};
+
+use crate::{
+    clock::Clock,
+    policy::Host,
+    provider::Providers,
+    published::{Installation, Table},
+    session::{Keys, Names},
+};
+
+pub use audience::audience;
+pub use gate::{Answer, Gate, IdentityHeaders, Question, Refusal};
+pub use metrics::Metrics;
+pub use verify::Verify;
+
+/// What every public endpoint needs.
+pub struct Endpoint {
+    installation: Arc<Installation>,
+    table: Arc<ArcSwap<Table>>,
+    keys: Arc<ArcSwap<Option<Keys>>>,
+    providers: Providers,
+    gate: Arc<Gate>,
+    clock: Clock,
+    names: Names,
+    metrics: Metrics,
+}
+
+/// Which endpoints there are besides those that people meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proxies {
+    /// Proxies ask on the check listener; the public listener answers people alone.
+    AskElsewhere,
+    /// Plain nginx asks `/oauth2/auth` here, as it did of oauth2-proxy.
+    AskHere,
+}
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    /// Brings the parts together. `gate` must have been made from the same table and keys.
+    #[must_use]
+    pub fn new(gate: Arc<Gate>, providers: Providers) -> Self {
+        Self {
+            installation: Arc::clone(gate.installation()),
+            table: Arc::clone(gate.table()),
+            keys: Arc::clone(gate.keys()),
+            clock: gate.clock().clone(),
+            names: gate.names(),
+            metrics: gate.metrics().clone(),
+            providers,
+            gate,
+        }
+    }
+
+    /// The public listener's routes.
+    pub fn router(self: Arc<Self>, proxies: Proxies) -> Router {
+        let routes = Router::new()
+            .route("/start", get(start::by_host))
+            .route("/start/{namespace}/{ingress}", get(start::by_name))
+            .route("/sign_in", get(start::by_host))
+            .route("/callback/{provider}", get(callback::callback))
+            .route("/finish", get(finish::finish))
+            .route("/sign_out", get(sign_out::ask).post(sign_out::act))
+            .route("/userinfo", get(whoami::userinfo))
+            .route("/session", get(whoami::session));
+        let routes = match proxies {
+            Proxies::AskElsewhere => routes,
+            Proxies::AskHere => routes.route("/auth", axum::routing::any(auth_request::auth)),
+        };
+        Router::new()
+            .nest(&self.installation.endpoint_prefix.clone(), routes)
+            .fallback(page::not_found)
+            .with_state(self)
+    }
+
+    /// `scheme://host[:port]` + prefix + path.
+    fn url(&self, host: &Host, path: &str) -> String {
+        let origin = self.installation.origin.of(host.as_str());
+        format!("{origin}{}{path}", self.installation.endpoint_prefix)
+    }
+}

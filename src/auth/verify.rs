@@ -1,0 +1,93 @@
+//! The check: `/verify/nginx/NAMESPACE/INGRESS`, asked by the data plane before it touches the service. The
+//! hot path, in one view: parse, look up, judge, answer. It allocates little, takes no lock, does no I/O.
+
+use std::{convert::Infallible, future::Ready, sync::Arc};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_LENGTH},
+};
+use http_body_util::Full;
+
+use super::{Answer, Gate, Question};
+use crate::dataplane::check;
+
+/// The check listener's service. It answers 200, 401 or 403 and nothing else, ever.
+#[derive(Clone)]
+pub struct Verify {
+    gate: Arc<Gate>,
+}
+
+// === impl Verify ===
+
+impl Verify {
+    /// Answers by this gate.
+    #[must_use]
+    pub fn new(gate: Arc<Gate>) -> Self {
+        Self { gate }
+    }
+
+    /// Answers one check.
+    #[must_use]
+    pub fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let checks = &self.gate.metrics().checks;
+        let uri = request.uri();
+        // nginx asks with GET, whatever the client's method; `m` says that one.
+        let check = match check::parse(uri.path(), uri.query().unwrap_or_default()) {
+            Ok(question) if request.method() == Method::GET => question,
+            _ => {
+                checks.malformed.inc();
+                return bare(StatusCode::FORBIDDEN);
+            }
+        };
+        let table = self.gate.table().load();
+        let service = table.service(check.service).filter(|service| {
+            service
+                .hosts
+                .iter()
+                .any(|pattern| pattern.covers(check.host))
+        });
+        let Some(service) = service else {
+            checks.unknown_service.inc();
+            return bare(StatusCode::FORBIDDEN);
+        };
+        let question = Question {
+            service,
+            host: check.host,
+            target: Some(&check.target),
+            headers: request.headers(),
+        };
+        match self.gate.judge(&question) {
+            Answer::Pass(headers) => {
+                let mut response = bare(StatusCode::OK);
+                response
+                    .headers_mut()
+                    .extend(headers.into_iter().map(|(name, value)| (Some(name), value)));
+                response
+            }
+            Answer::SignIn => bare(StatusCode::UNAUTHORIZED),
+            Answer::Refuse(refusal) if refusal.page_follows => bare(StatusCode::UNAUTHORIZED),
+            Answer::Refuse(_) => bare(StatusCode::FORBIDDEN),
+        }
+    }
+}
+
+impl<B> hyper::service::Service<Request<B>> for Verify {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn call(&self, request: Request<B>) -> Self::Future {
+        std::future::ready(Ok(self.answer(&request)))
+    }
+}
+
+fn bare(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    response
+}

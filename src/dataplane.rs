@@ -1,0 +1,3 @@
+//! What each data plane needs written, and how it asks. Two flows meet one contract per file.
+
+pub mod check;
