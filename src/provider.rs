@@ -16,6 +16,8 @@ mod json;
 mod keys;
 mod metrics;
 mod oidc;
+#[cfg(test)]
+mod signer;
 
 use std::{
     collections::HashMap,
@@ -56,7 +58,7 @@ struct Known {
 }
 
 /// What is put to the provider through the browser (OpenID Connect Core §3.1.2.1).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct AuthorizationRequest<'a> {
     /// Where the provider sends the browser back to; registered there byte for byte.
     pub redirect_uri: &'a str,

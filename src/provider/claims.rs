@@ -162,3 +162,6 @@ fn string(value: &Value) -> Option<&str> {
 fn is_clean(text: &str) -> bool {
     !text.chars().any(char::is_control)
 }
+
+#[cfg(test)]
+mod tests;

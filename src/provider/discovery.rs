@@ -68,7 +68,7 @@ fn checked(text: &str, plain_http: bool) -> Result<Url, &'static str> {
     match url.scheme() {
         "https" => {}
         "http" if plain_http => {}
-        "http" => return Err("is plain http (spec.oidc.insecureHttp lets it pass)"),
+        "http" => return Err("is plain http, which only an issuer on localhost may use"),
         _ => return Err("is not an https URL"),
     }
     if !url.has_host() {

@@ -33,7 +33,7 @@ pub(super) struct Outgoing {
 /// No usable answer. Names the URL without its query.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HttpFailure {
-    #[error("{0} is not an https URL (spec.oidc.insecureHttp lets plain http pass)")]
+    #[error("{0} is not an https URL")]
     Scheme(String),
     #[error("{url}: {cause}")]
     Connection { url: String, cause: String },

@@ -207,3 +207,6 @@ fn moment(value: &Value) -> Option<Moment> {
     });
     seconds.map(Moment)
 }
+
+#[cfg(test)]
+mod tests;
