@@ -64,10 +64,11 @@ pub fn parse<'a>(path: &'a str, query: &'a str) -> Result<Check<'a>, NoCheck> {
 
 /// The characters of names in Kubernetes (RFC 1123 subdomains).
 fn is_object_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
+    let alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = name.as_bytes();
+    bytes.first().is_some_and(alphanumeric)
+        && bytes.last().is_some_and(alphanumeric)
+        && bytes.iter().all(|b| alphanumeric(b) || *b == b'-' || *b == b'.')
 }
 
 /// nginx escapes everything but unreserved characters, so a separator here was put there by somebody else.
