@@ -4,6 +4,7 @@
 //! elsewhere is Vestibule's.
 
 mod bench_cluster;
+mod bench_data_planes;
 mod bench_provider;
 mod bench_traefik;
 mod chart;

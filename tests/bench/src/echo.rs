@@ -3,21 +3,23 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
 };
 
 use anyhow::{Context, Result};
 use axum::{Router, extract::Request, extract::State, response::IntoResponse};
-use http::{HeaderName, HeaderValue, header::CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE};
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, task::JoinHandle};
 
-/// The listener; dropping it closes the port.
+/// The listener; dropping it closes the port. It answers 200 unless told otherwise.
 #[derive(Debug)]
 pub struct Echo {
-    address: SocketAddr,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    memory: Arc<Memory>,
     task: JoinHandle<()>,
 }
 
@@ -66,40 +68,39 @@ impl Echo {
             .await
             .with_context(|| format!("cannot listen on {address}"))?;
         let address = listener.local_addr()?;
-        let seen = Arc::<Mutex<Vec<Seen>>>::default();
+        let memory = Arc::new(Memory {
+            address,
+            status: AtomicU16::new(200),
+            seen: Mutex::default(),
+        });
         let router = Router::new()
             .fallback(answer)
-            .with_state((address, Arc::clone(&seen)));
+            .with_state(Arc::clone(&memory));
         let task = tokio::spawn(async move {
             // It ends with the task only; what could fail is a single connection.
             drop(axum::serve(listener, router).await);
         });
-        Ok(Self {
-            address,
-            seen,
-            task,
-        })
+        Ok(Self { memory, task })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.memory.address
+    }
+
+    /// Answers with this status from now on.
+    pub fn answer(&self, status: StatusCode) {
+        self.memory.status.store(status.as_u16(), Ordering::Relaxed);
     }
 
     /// Every request so far, in order.
     pub fn seen(&self) -> Vec<Seen> {
-        self.seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.memory.seen().clone()
     }
 
     /// Forgets what it has seen.
     pub fn forget(&self) {
-        self.seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.memory.seen().clear();
     }
 }
 
@@ -109,9 +110,22 @@ impl Drop for Echo {
     }
 }
 
-type Memory = (SocketAddr, Arc<Mutex<Vec<Seen>>>);
+#[derive(Debug)]
+struct Memory {
+    address: SocketAddr,
+    status: AtomicU16,
+    seen: Mutex<Vec<Seen>>,
+}
 
-async fn answer(State((service, memory)): State<Memory>, request: Request) -> impl IntoResponse {
+// === impl Memory ===
+
+impl Memory {
+    fn seen(&self) -> MutexGuard<'_, Vec<Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn answer(State(memory): State<Arc<Memory>>, request: Request) -> impl IntoResponse {
     let (head, body) = request.into_parts();
     let mut headers = BTreeMap::<String, Vec<String>>::new();
     for (name, value) in &head.headers {
@@ -127,16 +141,13 @@ async fn answer(State((service, memory)): State<Memory>, request: Request) -> im
         .map(|body| body.to_bytes())
         .unwrap_or_default();
     let seen = Seen {
-        service,
+        service: memory.address,
         method: head.method.to_string(),
         target: head.uri.to_string(),
         headers,
         body: String::from_utf8_lossy(&body).into_owned(),
     };
-    memory
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(seen.clone());
+    memory.seen().push(seen.clone());
     let headers = [
         (
             HeaderName::from_static("x-echo"),
@@ -144,5 +155,10 @@ async fn answer(State((service, memory)): State<Memory>, request: Request) -> im
         ),
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
     ];
-    (headers, serde_json::to_string(&seen).unwrap_or_default())
+    let status = StatusCode::from_u16(memory.status.load(Ordering::Relaxed)).unwrap_or_default();
+    (
+        status,
+        headers,
+        serde_json::to_string(&seen).unwrap_or_default(),
+    )
 }
