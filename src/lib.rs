@@ -1,6 +1,7 @@
 //! Vestibule: single sign-on in front of services that are already exposed.
 
 pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod dataplane;

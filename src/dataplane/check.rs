@@ -68,7 +68,9 @@ fn is_object_name(name: &str) -> bool {
     let bytes = name.as_bytes();
     bytes.first().is_some_and(alphanumeric)
         && bytes.last().is_some_and(alphanumeric)
-        && bytes.iter().all(|b| alphanumeric(b) || *b == b'-' || *b == b'.')
+        && bytes
+            .iter()
+            .all(|b| alphanumeric(b) || *b == b'-' || *b == b'.')
 }
 
 /// nginx escapes everything but unreserved characters, so a separator here was put there by somebody else.

@@ -1,0 +1,33 @@
+//! The command line: one file per command; the only place that wires the parts together.
+
+mod endpoint;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Single sign-on in front of the services you already expose.
+#[derive(Parser, Debug)]
+#[command(name = "vestibule", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {}
+
+/// Runs the program with its arguments.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome: anyhow::Result<()> = match cli.command {};
+    #[expect(unreachable_code, reason = "commands come with the next commits")]
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vestibule: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
