@@ -1,7 +1,7 @@
 //! Both data planes of the bench read the same annotations and come to the same answers, as was
 //! measured on ingress-nginx 1.15.1 and Traefik 3.7.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use http::StatusCode;
 use std::net::SocketAddr;
 use vestibule_bench::{
@@ -83,7 +83,8 @@ impl Site {
         let seen = forged.send().await?.echoed()?;
         assert_eq!(seen.target, "/a/b?x=1&y=2");
         assert_ne!(seen.header("X-Auth-Request-User"), Some("root"));
-        let asked = &self.check.seen()[0];
+        let asked = self.check.seen();
+        let asked = asked.first().context("the check was not asked")?;
         let (path, query) = asked.target.split_once('?').unwrap_or_default();
         let mut query: Vec<&str> = query.split('&').collect();
         query.sort_unstable();
