@@ -103,3 +103,6 @@ impl Endpoint {
         format!("{origin}{}{path}", self.installation.endpoint_prefix)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,267 @@
+//! The check: 200, 401 or 403, and who gets which.
+
+use super::*;
+
+const NAVIGATION: (&str, &str) = ("sec-fetch-mode", "navigate");
+
+fn ask(host: &str, target: &str) -> String {
+    let escaped: String = url::form_urlencoded::byte_serialize(target.as_bytes()).collect();
+    let name = host.split('.').next().unwrap();
+    format!("/verify/nginx/team/{name}?m=GET&u={escaped}&h={host}")
+}
+
+#[test]
+fn a_session_passes_with_every_identity_header_of_the_closed_list() {
+    let bench = Bench::new(None);
+    let mut ann = example_identity();
+    ann.groups = vec!["a".into(), "b,c".into(), "d".into()];
+    let cookie = bench.session("a.example", &ann);
+    let reply = bench.check(
+        &ask("a.example", "/x"),
+        &[("cookie", &cookie), ("x-auth-request-user", "root")],
+    );
+    assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(reply.header("x-auth-request-user"), "ann-1");
+    assert_eq!(reply.header("x-auth-request-email"), "ann@corp.example");
+    assert_eq!(
+        reply.header("x-auth-request-groups"),
+        "a,d",
+        "a group with a comma would be read as two"
+    );
+    assert_eq!(reply.header("cache-control"), "no-store");
+    assert!(reply.headers.get("set-cookie").is_none());
+    for name in IDENTITY_HEADERS {
+        assert_eq!(reply.headers.get_all(name).iter().count(), 1, "{name}");
+    }
+    assert_eq!(reply.header("x-auth-request-access-token"), "");
+}
+
+#[test]
+fn without_a_session_everyone_gets_401_and_a_public_path_passes_without_a_name() {
+    let bench = Bench::new(None);
+    assert_eq!(
+        bench.check(&ask("a.example", "/"), &[]).status,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(
+        bench.check(&ask("a.example", "/"), &[NAVIGATION]).status,
+        StatusCode::UNAUTHORIZED
+    );
+    let cookie = bench.session("a.example", &example_identity());
+    let public = bench.check(&ask("a.example", "/healthz"), &[("cookie", &cookie)]);
+    assert_eq!(public.status, StatusCode::OK);
+    assert_eq!(public.header("x-auth-request-user"), "");
+    assert_eq!(
+        bench.check(&ask("a.example", "/Healthz"), &[]).status,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(
+        bench.check(&ask("a.example", "/x/../healthz"), &[]).status,
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+#[test]
+fn who_may_not_enter_gets_401_as_a_person_and_403_as_a_program() {
+    let bench = Bench::new(None);
+    let cookie = bench.session("a.example", &bob());
+    let ask_a = ask("a.example", "/");
+    assert_eq!(
+        bench
+            .check(&ask_a, &[("cookie", &cookie), NAVIGATION])
+            .status,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(
+        bench.check(&ask_a, &[("cookie", &cookie)]).status,
+        StatusCode::FORBIDDEN
+    );
+    let ann = bench.session("a.example", &example_identity());
+    let denied = ask("a.example", "/internal/x");
+    assert_eq!(
+        bench.check(&denied, &[("cookie", &ann)]).status,
+        StatusCode::FORBIDDEN
+    );
+}
+
+#[test]
+fn a_cookie_is_useless_on_any_other_host_and_for_any_other_ingress() {
+    let bench = Bench::new(None);
+    let mut admin = example_identity();
+    admin.groups = vec!["admins".into()];
+    let of_a = bench.session("a.example", &admin);
+    let of_b = bench.session("b.example", &admin);
+    assert_eq!(
+        bench
+            .check(&ask("b.example", "/"), &[("cookie", &of_b)])
+            .status,
+        StatusCode::OK
+    );
+    assert_eq!(
+        bench
+            .check(&ask("b.example", "/"), &[("cookie", &of_a)])
+            .status,
+        StatusCode::UNAUTHORIZED
+    );
+    // The name in the path decides the hosts: a's check for b's host, and the other way round.
+    for (name, host, cookie) in [
+        ("a", "b.example", &of_b),
+        ("b", "a.example", &of_a),
+        ("a", "c.a.example", &of_a),
+    ] {
+        let path = format!("/verify/nginx/team/{name}?m=GET&u=%2F&h={host}");
+        assert_eq!(
+            bench.check(&path, &[("cookie", cookie)]).status,
+            StatusCode::FORBIDDEN,
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn nothing_but_the_contract_is_answered() {
+    let bench = Bench::new(None);
+    let cookie = bench.session("a.example", &example_identity());
+    for path in [
+        "/",
+        "/verify/nginx/team/a",
+        "/verify/nginx/team/a?",
+        "/verify/nginx/team/a?m=GET&u=%2F",
+        "/verify/nginx/team/unknown?m=GET&u=%2F&h=a.example",
+        "/verify/nginx/team/a?m=GET&u=%2Fhealthz&h=a.example&h=a.example",
+        "/verify/nginx/team/a?m=GET&u=%2Foauth2%2Fstart&h=a.example",
+        "/verify/nginx/team/a?m=GET&u=%2Foauth2&h=a.example",
+        "/metrics",
+        "/oauth2/auth",
+    ] {
+        assert_eq!(
+            bench.check(path, &[("cookie", &cookie)]).status,
+            StatusCode::FORBIDDEN,
+            "{path}"
+        );
+    }
+    let post = request("POST", &ask("a.example", "/"), &[("cookie", &cookie)]).map(|_| ());
+    assert_eq!(bench.verify.answer(&post).status(), StatusCode::FORBIDDEN);
+}
+
+#[test]
+fn headers_that_a_client_can_send_change_nothing() {
+    let bench = Bench::new(None);
+    let lies = [
+        ("x-original-url", "https://a.example/healthz"),
+        ("x-original-uri", "/healthz"),
+        ("x-original-method", "OPTIONS"),
+        ("x-forwarded-uri", "/healthz"),
+        ("x-forwarded-host", "b.example"),
+        ("x-forwarded-method", "OPTIONS"),
+        ("x-auth-request-redirect", "/healthz"),
+        ("x-auth-request-user", "ann-1"),
+        ("range", "bytes=0-0"),
+        ("if-none-match", "*"),
+        ("authorization", "Bearer x"),
+        ("x-forwarded-proto", "http"),
+        ("host", "b.example"),
+    ];
+    let bare = bench.check(&ask("a.example", "/"), &[]);
+    let lying = bench.check(&ask("a.example", "/"), &lies);
+    assert_eq!((bare.status, &bare.headers), (lying.status, &lying.headers));
+}
+
+#[test]
+fn a_closed_service_an_empty_ring_and_an_ended_session_let_nobody_in() {
+    let bench = Bench::new(None);
+    let cookie = bench.session("a.example", &example_identity());
+    let ask_a = ask("a.example", "/");
+    let status = |bench: &Bench| bench.check(&ask_a, &[("cookie", &cookie)]).status;
+    assert_eq!(status(&bench), StatusCode::OK);
+    bench.clock.advance(Duration::from_secs(40_000));
+    assert_eq!(status(&bench), StatusCode::UNAUTHORIZED);
+
+    let bench = Bench::new(None);
+    let closed = crate::published::Closed {
+        reason: "SecretNotFound".into(),
+        message: "".into(),
+    };
+    bench.change(&Published::Service(Arc::new(Service {
+        access: Access::Closed(closed),
+        ..bench.service("a")
+    })));
+    assert_eq!(status(&bench), StatusCode::FORBIDDEN);
+    bench.change(&Published::NoService(ServiceId::new("team", "a")));
+    assert_eq!(status(&bench), StatusCode::FORBIDDEN);
+
+    let bench = Bench::new(None);
+    bench.keys.store(Arc::new(None));
+    assert_eq!(status(&bench), StatusCode::UNAUTHORIZED);
+}
+
+#[test]
+fn a_changed_policy_counts_on_the_next_request() {
+    let bench = Bench::new(None);
+    let cookie = bench.session("a.example", &example_identity());
+    let ask_a = ask("a.example", "/");
+    assert_eq!(
+        bench.check(&ask_a, &[("cookie", &cookie)]).status,
+        StatusCode::OK
+    );
+    let changed = service("a", Grant::AnyOf(vec![entry_group("admins")]));
+    bench.change(&Published::Service(Arc::new(changed)));
+    assert_eq!(
+        bench.check(&ask_a, &[("cookie", &cookie)]).status,
+        StatusCode::FORBIDDEN
+    );
+}
+
+#[test]
+fn an_answer_stays_under_nginxs_buffer() {
+    let bench = Bench::new(None);
+    let mut ann = example_identity();
+    ann.groups = (0..180).map(|n| format!("group-{n:09}").into()).collect();
+    ann.subject = "s".repeat(255).into();
+    ann.name = Some("n".repeat(250).into());
+    let cookie = bench.session("a.example", &ann);
+    let reply = bench.check(&ask("a.example", "/"), &[("cookie", &cookie)]);
+    assert_eq!(reply.status, StatusCode::OK);
+    let size: usize = reply
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    assert!(size < 3000, "{size}");
+}
+
+#[tokio::test]
+async fn plain_nginx_asks_by_host_and_gets_no_path_rules() {
+    let bench = Bench::new(None);
+    let cookie = bench.session("a.example", &example_identity());
+    let ask =
+        async |headers: &[(&str, &str)]| bench.ask("GET", "/oauth2/auth", headers).await.status;
+    assert_eq!(
+        ask(&[("host", "a.example")]).await,
+        StatusCode::UNAUTHORIZED
+    );
+    // The service has a Denied rule, and nobody says which path is asked for.
+    assert_eq!(
+        ask(&[("host", "a.example"), ("cookie", &cookie)]).await,
+        StatusCode::FORBIDDEN
+    );
+    let mut service = bench.service("a");
+    if let Access::Open(policy) = &mut service.access {
+        Arc::make_mut(policy).rules.truncate(1);
+    }
+    bench.change(&Published::Service(Arc::new(service)));
+    assert_eq!(
+        ask(&[("host", "a.example"), ("cookie", &cookie)]).await,
+        StatusCode::OK
+    );
+    let spoofed = [
+        ("host", "a.example"),
+        ("x-original-uri", "/healthz"),
+        ("x-auth-request-redirect", "/healthz"),
+    ];
+    assert_eq!(ask(&spoofed).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        ask(&[("host", "unknown.example"), ("cookie", &cookie)]).await,
+        StatusCode::FORBIDDEN
+    );
+}

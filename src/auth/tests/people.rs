@@ -1,0 +1,501 @@
+//! What people meet: sign-in, hand-off, denial, sign-out, and every wrong turn on the way.
+
+use super::*;
+use crate::{
+    published::NoSessions,
+    session::{HandOffRequest, State, Ticket},
+};
+
+fn location(reply: &Reply) -> &str {
+    reply.header("location")
+}
+
+#[tokio::test]
+async fn every_page_is_guarded_against_caching_framing_tricks_and_foreign_script() {
+    let bench = Bench::new(None);
+    for path in [
+        "/oauth2/start?rd=%2F",
+        "/oauth2/nothing",
+        "/oauth2/sign_out",
+        "/oauth2/callback/corp?state=x&code=y",
+    ] {
+        let reply = bench.navigate("a.example", path, "").await;
+        assert_eq!(reply.header("cache-control"), "no-store", "{path}");
+        assert_eq!(reply.header("referrer-policy"), "no-referrer", "{path}");
+        assert!(
+            reply
+                .header("content-security-policy")
+                .starts_with("default-src 'none'; style-src 'sha256-"),
+            "{path}"
+        );
+        assert!(!reply.body.contains("<script"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_provider_stops_sign_in_and_nothing_else() {
+    let bench = Bench::new(None);
+    let reply = bench
+        .navigate(
+            "a.example",
+            "/oauth2/start/team/a?m=GET&rd=https://a.example%2Fx",
+            "",
+        )
+        .await;
+    assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(
+        reply.body.contains("Corp does not answer"),
+        "{}",
+        reply.body
+    );
+    assert!(!reply.header("retry-after").is_empty());
+    let cookie = bench.session("a.example", &example_identity());
+    let reply = bench
+        .navigate(
+            "a.example",
+            "/oauth2/start/team/a?m=GET&rd=https://a.example%2Fx",
+            &cookie,
+        )
+        .await;
+    assert_eq!((reply.status, location(&reply)), (StatusCode::FOUND, "/x"));
+}
+
+#[tokio::test]
+async fn with_an_auth_host_people_are_handed_off_and_come_back_with_a_session_once() {
+    let bench = Bench::new(Some("auth.example"));
+    let away = bench
+        .navigate(
+            "a.example",
+            "/oauth2/start/team/a?m=GET&rd=https://a.example%2Fx%3Fy%3D1",
+            "",
+        )
+        .await;
+    assert_eq!(away.status, StatusCode::FOUND);
+    assert!(location(&away).starts_with("https://auth.example/oauth2/start?request="));
+    let on_auth_host = location(&away)
+        .strip_prefix("https://auth.example")
+        .unwrap();
+
+    // The auth host knows the person already.
+    let back = bench
+        .navigate(
+            "auth.example",
+            on_auth_host,
+            &bench.session("auth.example", &example_identity()),
+        )
+        .await;
+    assert_eq!(back.status, StatusCode::FOUND);
+    let finish = location(&back)
+        .strip_prefix("https://a.example")
+        .unwrap()
+        .to_owned();
+    assert!(finish.starts_with("/oauth2/finish?ticket="));
+
+    // Another browser, another host, too late: no session.
+    for (host, cookie) in [
+        ("a.example", String::new()),
+        ("b.example", away.cookie_header()),
+    ] {
+        let reply = bench.navigate(host, &finish, &cookie).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{host}");
+        assert!(
+            !reply
+                .cookies()
+                .iter()
+                .any(|(name, _)| name == "__Host-vestibule")
+        );
+    }
+    let landed = bench
+        .navigate("a.example", &finish, &away.cookie_header())
+        .await;
+    assert_eq!(
+        (landed.status, location(&landed)),
+        (StatusCode::FOUND, "/x?y=1")
+    );
+    let session = landed.cookie_header();
+    let check = "/verify/nginx/team/a?m=GET&u=%2Fx&h=a.example";
+    assert_eq!(
+        bench.check(check, &[("cookie", &session)]).status,
+        StatusCode::OK
+    );
+    let deleted: Vec<_> = landed
+        .cookies()
+        .into_iter()
+        .filter(|(_, value)| value.is_empty())
+        .collect();
+    assert_eq!(deleted.len(), 1, "the attempt is used up: {deleted:?}");
+
+    bench.clock.advance(Duration::from_secs(31));
+    let late = bench
+        .navigate("a.example", &finish, &away.cookie_header())
+        .await;
+    assert_eq!(late.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn the_auth_hosts_own_session_is_not_enough_when_more_is_asked() {
+    let bench = Bench::new(Some("auth.example"));
+    let cookie = bench.session("auth.example", &example_identity());
+    let away = async |path: &str| {
+        let away = bench.navigate("a.example", path, "").await;
+        location(&away)
+            .strip_prefix("https://auth.example")
+            .unwrap()
+            .to_owned()
+    };
+    // Another account is wanted: the provider is asked, and it is dead.
+    let switch = bench
+        .navigate(
+            "auth.example",
+            &away("/oauth2/start?rd=%2F&switch=1").await,
+            &cookie,
+        )
+        .await;
+    assert_eq!(switch.status, StatusCode::SERVICE_UNAVAILABLE);
+    // The service wants a younger sign-in than the auth host's session.
+    let mut service = bench.service("a");
+    if let Access::Open(policy) = &mut service.access {
+        Arc::make_mut(policy).session.max_duration = Some(Duration::from_secs(500));
+    }
+    bench.change(&Published::Service(Arc::new(service)));
+    let old = bench
+        .navigate("auth.example", &away("/oauth2/start?rd=%2F").await, &cookie)
+        .await;
+    assert_eq!(old.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn hostile_hand_offs_lead_nowhere() {
+    let bench = Bench::new(Some("auth.example"));
+    let keys = bench.keys.load();
+    let keys = keys.as_ref().as_ref().unwrap();
+    let auth_host = Host::parse("auth.example").unwrap();
+    let session = bench.session("auth.example", &example_identity());
+    let ask = |host: &str| HandOffRequest {
+        host: host.into(),
+        state: State::new(NOW, random),
+        asked_at: NOW,
+        provider: "corp".into(),
+        service: None,
+        switch_account: false,
+        signed_in_since: None,
+        max_age: None,
+    };
+    // Sealed for another host, not sealed, for a host that is not served.
+    let elsewhere = ask("a.example")
+        .seal(keys, &Host::parse("b.example").unwrap(), NOW, random)
+        .unwrap();
+    let unserved = ask("evil.example")
+        .seal(keys, &auth_host, NOW, random)
+        .unwrap();
+    for request in ["", "x", &elsewhere, &unserved] {
+        let reply = bench
+            .navigate(
+                "auth.example",
+                &format!("/oauth2/start?request={request}"),
+                &session,
+            )
+            .await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{request}");
+        assert_eq!(location(&reply), "");
+    }
+    // A victim is lured to a hand-off that the attacker began: the ticket finds no attempt in the victim's browser.
+    let request = ask("a.example");
+    let ticket = Ticket::answer(&request, example_identity(), NOW);
+    let ticket = ticket
+        .seal(keys, &Host::parse("a.example").unwrap(), NOW, random)
+        .unwrap();
+    let victim = bench
+        .navigate("a.example", &format!("/oauth2/finish?ticket={ticket}"), "")
+        .await;
+    assert_eq!(victim.status, StatusCode::BAD_REQUEST);
+    assert!(victim.cookies().is_empty());
+}
+
+#[tokio::test]
+async fn a_person_who_may_not_enter_is_told_why_by_which_rule_and_can_change_account() {
+    let bench = Bench::new(None);
+    let cookie = bench.session("a.example", &bob());
+    let mut service = bench.service("a");
+    service.denied.message = Some("Ask <b>ann</b>".into());
+    service.denied.request_access_url = Some("mailto:ann@corp.example".into());
+    bench.change(&Published::Service(Arc::new(service)));
+    let reply = bench
+        .navigate("a.example", "/oauth2/start/team/a?m=GET&rd=%2Fx", &cookie)
+        .await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    for words in [
+        "bob@other.example",
+        "not among those",
+        "spec.allow of ProtectedService team/a",
+        "switch=1",
+        "mailto:ann@corp.example",
+        "/oauth2/sign_out",
+        "Ask &#60;b&#62;ann",
+    ] {
+        assert!(reply.body.contains(words), "{words}: {}", reply.body);
+    }
+    // Never the words of another service: b's name on a's host shows a.
+    let reply = bench
+        .navigate("a.example", "/oauth2/start/team/b?m=GET&rd=%2F", &cookie)
+        .await;
+    assert!(reply.body.contains("team/a") && !reply.body.contains("team/b"));
+    // A program gets JSON.
+    let reply = bench
+        .ask(
+            "GET",
+            "/oauth2/start/team/a?m=GET&rd=%2F",
+            &[("host", "a.example"), ("cookie", &cookie)],
+        )
+        .await;
+    assert_eq!(
+        (reply.status, reply.header("content-type")),
+        (StatusCode::FORBIDDEN, "application/json")
+    );
+    assert!(reply.body.contains("access_denied"));
+}
+
+#[tokio::test]
+async fn programs_frames_and_forms_are_not_sent_to_a_provider() {
+    let bench = Bench::new(Some("auth.example"));
+    let path = "/oauth2/start/team/a?m=GET&rd=%2F";
+    let program = bench.ask("GET", path, &[("host", "a.example")]).await;
+    assert_eq!(program.status, StatusCode::UNAUTHORIZED);
+    assert!(program.body.contains("login_required") && program.cookies().is_empty());
+    let frame = [
+        ("host", "a.example"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "iframe"),
+    ];
+    let frame = bench.ask("GET", path, &frame).await;
+    assert_eq!(frame.status, StatusCode::UNAUTHORIZED);
+    assert!(frame.body.contains("target=\"_blank\""));
+    let form = bench
+        .navigate("a.example", "/oauth2/start/team/a?m=POST&rd=%2F", "")
+        .await;
+    assert_eq!(form.status, StatusCode::UNAUTHORIZED);
+    assert!(form.body.contains("was not sent"));
+}
+
+#[tokio::test]
+async fn hostile_return_targets_become_the_front_page() {
+    let bench = Bench::new(None);
+    let cookie = bench.session("a.example", &example_identity());
+    for rd in [
+        "//evil.example",
+        "https://evil.example/",
+        "/\\evil.example",
+        "https://a.example@evil.example/",
+        "javascript:x",
+        "/oauth2/sign_out",
+        "/%2e%2e/x",
+        "https://b.example/",
+    ] {
+        let rd: String = url::form_urlencoded::byte_serialize(rd.as_bytes()).collect();
+        let reply = bench
+            .navigate("a.example", &format!("/oauth2/start?rd={rd}"), &cookie)
+            .await;
+        assert_eq!(
+            (reply.status, location(&reply)),
+            (StatusCode::FOUND, "/"),
+            "{rd}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_browser_that_loses_its_session_is_told_instead_of_sent_round() {
+    let bench = Bench::new(Some("auth.example"));
+    let away = bench
+        .navigate("a.example", "/oauth2/start/team/a?m=GET&rd=%2F", "")
+        .await;
+    let on_auth_host = location(&away)
+        .strip_prefix("https://auth.example")
+        .unwrap();
+    let back = bench
+        .navigate(
+            "auth.example",
+            on_auth_host,
+            &bench.session("auth.example", &example_identity()),
+        )
+        .await;
+    let finish = location(&back).strip_prefix("https://a.example").unwrap();
+    let landed = bench
+        .navigate("a.example", finish, &away.cookie_header())
+        .await;
+    let mark = landed
+        .cookies()
+        .into_iter()
+        .find(|(name, _)| name == "__Host-vestibule-landed")
+        .unwrap();
+    let only_mark = format!("{}={}", mark.0, mark.1);
+    let reply = bench
+        .navigate("a.example", "/oauth2/start/team/a?m=GET&rd=%2F", &only_mark)
+        .await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    assert!(
+        reply.body.contains("did not send back the session cookie"),
+        "{}",
+        reply.body
+    );
+    bench.clock.advance(Duration::from_secs(60));
+    let later = bench
+        .navigate("a.example", "/oauth2/start/team/a?m=GET&rd=%2F", &only_mark)
+        .await;
+    assert_eq!(later.status, StatusCode::FOUND);
+}
+
+#[tokio::test]
+async fn a_browser_with_a_good_session_that_keeps_coming_back_is_stopped() {
+    let bench = Bench::new(None);
+    let mut cookie = bench.session("a.example", &example_identity());
+    let session = cookie.clone();
+    let mut statuses = Vec::new();
+    for _ in 0..5 {
+        let reply = bench
+            .navigate("a.example", "/oauth2/start/team/a?m=GET&rd=%2Fx", &cookie)
+            .await;
+        statuses.push(reply.status.as_u16());
+        if reply.status == StatusCode::FOUND {
+            cookie = format!("{session}; {}", reply.cookie_header());
+        }
+    }
+    assert_eq!(statuses, [302, 302, 302, 403, 403]);
+}
+
+#[tokio::test]
+async fn a_host_whose_prefix_is_taken_gets_no_session() {
+    let bench = Bench::new(Some("auth.example"));
+    let away = bench
+        .navigate("a.example", "/oauth2/start/team/a?m=GET&rd=%2F", "")
+        .await;
+    let on_auth_host = location(&away)
+        .strip_prefix("https://auth.example")
+        .unwrap();
+    let back = bench
+        .navigate(
+            "auth.example",
+            on_auth_host,
+            &bench.session("auth.example", &example_identity()),
+        )
+        .await;
+    let finish = location(&back).strip_prefix("https://a.example").unwrap();
+    let table = bench.table.load();
+    let entry = (**table.host(&Host::parse("a.example").unwrap()).unwrap()).clone();
+    let taken = NoSessions {
+        reason: "EndpointPathTaken".into(),
+        message: "".into(),
+    };
+    bench.change(&Published::Host(Arc::new(HostEntry {
+        no_sessions: Some(taken),
+        ..entry
+    })));
+    for path in [finish, "/oauth2/start/team/a?m=GET&rd=%2F"] {
+        let reply = bench
+            .navigate("a.example", path, &away.cookie_header())
+            .await;
+        assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(reply.body.contains("EndpointPathTaken"));
+        assert!(
+            !reply
+                .cookies()
+                .iter()
+                .any(|(name, _)| name == "__Host-vestibule")
+        );
+    }
+}
+
+#[tokio::test]
+async fn another_site_cannot_sign_people_out_with_a_link_or_a_form() {
+    let bench = Bench::new(None);
+    let cookie = bench.session("a.example", &example_identity());
+    let ask = async |method: &str, site: &str| {
+        let headers = [
+            ("host", "a.example"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-site", site),
+            ("cookie", &cookie),
+        ];
+        let reply = bench.ask(method, "/oauth2/sign_out", &headers).await;
+        reply
+            .cookies()
+            .contains(&("__Host-vestibule".to_owned(), String::new()))
+    };
+    assert!(!ask("GET", "cross-site").await && !ask("GET", "same-site").await);
+    assert!(!ask("POST", "cross-site").await && !ask("POST", "none").await);
+    assert!(
+        ask("GET", "same-origin").await
+            && ask("GET", "none").await
+            && ask("POST", "same-origin").await
+    );
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_auth_hosts_session_as_well() {
+    let bench = Bench::new(Some("auth.example"));
+    let reply = bench
+        .navigate(
+            "a.example",
+            "/oauth2/sign_out",
+            &bench.session("a.example", &example_identity()),
+        )
+        .await;
+    let there = location(&reply)
+        .strip_prefix("https://auth.example")
+        .unwrap();
+    let cookie = bench.session("auth.example", &example_identity());
+    let cross = [
+        ("host", "auth.example"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-site", "cross-site"),
+        ("cookie", &cookie),
+    ];
+    let reply = bench.ask("GET", there, &cross).await;
+    assert!(
+        reply
+            .cookies()
+            .contains(&("__Host-vestibule".to_owned(), String::new()))
+    );
+    assert!(reply.body.contains("You are signed out") && reply.body.contains("https://a.example/"));
+    let forged = bench.ask("GET", "/oauth2/sign_out?request=x", &cross).await;
+    assert!(forged.cookies().is_empty() && forged.body.contains("Sign out"));
+}
+
+#[tokio::test]
+async fn userinfo_speaks_of_the_session_of_this_host_alone() {
+    let bench = Bench::new(None);
+    let cookie = bench.session("a.example", &example_identity());
+    let reply = bench
+        .navigate("a.example", "/oauth2/userinfo", &cookie)
+        .await;
+    assert_eq!(reply.status, StatusCode::OK);
+    assert!(reply.body.contains("ann@corp.example"));
+    let other = bench
+        .navigate("b.example", "/oauth2/userinfo", &cookie)
+        .await;
+    assert_eq!(other.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn requests_that_name_no_host_or_two_are_refused() {
+    let bench = Bench::new(None);
+    assert_eq!(
+        bench.ask("GET", "/oauth2/start", &[]).await.status,
+        StatusCode::BAD_REQUEST
+    );
+    let two = [("host", "a.example"), ("host", "b.example")];
+    assert_eq!(
+        bench.ask("GET", "/oauth2/start", &two).await.status,
+        StatusCode::BAD_REQUEST
+    );
+    let absolute = bench
+        .ask(
+            "GET",
+            "http://b.example/oauth2/start",
+            &[("host", "a.example")],
+        )
+        .await;
+    assert_eq!(absolute.status, StatusCode::BAD_REQUEST);
+    let unknown = bench.navigate("unknown.example", "/oauth2/start", "").await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+}
