@@ -7,7 +7,6 @@
 //! Upgrade header is removed, so that the service answers in HTTP/1.1.
 
 mod asked;
-mod gate;
 mod headers;
 mod page;
 mod route;
@@ -15,16 +14,20 @@ mod upstream;
 
 use std::{convert::Infallible, pin::Pin, sync::Arc};
 
-use arc_swap::ArcSwap;
 use axum::{Router, body::Body};
-use http::{HeaderName, Request, Response, Uri, header, uri::PathAndQuery};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{ACCEPT, CACHE_CONTROL, LOCATION},
+    uri::PathAndQuery,
+};
 use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
 
-pub use self::gate::{Answer, Gate, Visitor};
 use self::{asked::Asked, page::Problem, route::Found, upstream::Upstreams};
 use crate::{
-    published::{Installation, Table},
+    auth::{Answer, Gate, IdentityHeaders, Question, Refusal, audience},
+    policy::Audience,
+    published::{Route, Service, Table},
     server::Peer,
 };
 
@@ -33,30 +36,29 @@ use crate::{
 pub struct FrontDoor(Arc<Inner>);
 
 struct Inner {
-    installation: Arc<Installation>,
-    identity_headers: Vec<HeaderName>,
-    table: Arc<ArcSwap<Table>>,
-    gate: Gate,
+    gate: Arc<Gate>,
     endpoint: TowerToHyperService<Router>,
     upstreams: Upstreams,
+}
+
+/// What happens to a request whose host is known.
+enum Way {
+    /// To the auth endpoint.
+    Endpoint,
+    /// To the service at this address, with these headers.
+    Service(Arc<str>, Option<IdentityHeaders>),
+    /// Nowhere.
+    Stop(Response<Body>),
 }
 
 // === impl FrontDoor ===
 
 impl FrontDoor {
-    /// Serves the hosts of `table`; what lies under the endpoint prefix goes to `endpoint`, the public router.
+    /// Serves the hosts of the gate's Table; what lies under the endpoint prefix goes to `endpoint`, the public
+    /// router.
     #[must_use]
-    pub fn new(
-        installation: Arc<Installation>,
-        table: Arc<ArcSwap<Table>>,
-        gate: Gate,
-        endpoint: Router,
-    ) -> Self {
-        let names = installation.identity_headers.iter();
+    pub fn new(gate: Arc<Gate>, endpoint: Router) -> Self {
         Self(Arc::new(Inner {
-            identity_headers: names.filter_map(|name| name.parse().ok()).collect(),
-            installation,
-            table,
             gate,
             endpoint: TowerToHyperService::new(endpoint),
             upstreams: Upstreams::new(),
@@ -81,60 +83,99 @@ impl Inner {
     async fn answer(&self, mut request: Request<Body>) -> Response<Body> {
         let asked = match Asked::read(&request) {
             Ok(asked) => asked,
-            Err(problem) => return page::show(&problem, request.headers()),
+            Err(problem) => return page::show(&problem, request.headers().get(ACCEPT)),
         };
         asked.settle(&mut request);
-        let table = self.table.load();
-        let entry = table.host(&asked.host);
-        let is_auth_host = self.installation.auth_host.as_ref() == Some(&asked.host);
-        if (is_auth_host && entry.is_none()) || self.is_for_endpoint(request.uri()) {
-            if entry.is_none() && !is_auth_host {
-                return page::show(&Problem::UnknownHost, request.headers());
+        match self.way(&request, &asked) {
+            Way::Endpoint => {
+                use hyper::service::Service as _;
+                let Ok(response) = self.endpoint.call(request).await;
+                response
             }
-            drop(table);
-            return self.endpoint(request).await;
+            Way::Service(upstream, identity) => {
+                self.forward(request, &asked, &upstream, identity).await
+            }
+            Way::Stop(response) => response,
         }
+    }
+
+    fn way(&self, request: &Request<Body>, asked: &Asked) -> Way {
+        let stop = |problem| Way::Stop(page::show(&problem, request.headers().get(ACCEPT)));
+        let table = self.gate.table().load();
+        let entry = table.host(&asked.host);
+        let is_auth_host = self.gate.installation().auth_host.as_ref() == Some(&asked.host);
         let Some(entry) = entry else {
-            return page::show(&Problem::UnknownHost, request.headers());
+            return if is_auth_host {
+                Way::Endpoint
+            } else {
+                stop(Problem::UnknownHost)
+            };
         };
+        if self.gate.is_endpoint(request.uri().path()) {
+            return Way::Endpoint;
+        }
         let target = request
             .uri()
             .path_and_query()
             .map_or("/", PathAndQuery::as_str);
-        let route = match route::find(entry, target) {
-            Found::Route(route) => route,
-            Found::Nothing => return page::show(&Problem::NoRoute(asked.host), request.headers()),
-            Found::Unclear => return page::show(&Problem::PathUnclear, request.headers()),
-        };
-        let mut identity = Vec::new();
-        if let Some(id) = &route.service {
-            let Some(service) = table.service(id.as_str()) else {
-                return page::show(&Problem::NoPolicy(asked.host), request.headers());
-            };
-            let visitor = Visitor {
-                host: &asked.host,
-                method: request.method(),
-                target,
-                headers: request.headers(),
-            };
-            match (self.gate)(service, &visitor) {
-                Answer::Pass(headers) => identity = headers,
-                Answer::Stop(response) => return *response,
-            }
+        match route::find(entry, target) {
+            Found::Nothing => stop(Problem::NoRoute(asked.host.clone())),
+            Found::Unclear => stop(Problem::PathUnclear),
+            Found::Route(route) => self.judged(request, asked, route, target, &table),
         }
+    }
+
+    /// Every request for a protected service, whatever its method, passes here.
+    fn judged(
+        &self,
+        request: &Request<Body>,
+        asked: &Asked,
+        route: &Route,
+        target: &str,
+        table: &Table,
+    ) -> Way {
+        let stop = |problem| Way::Stop(page::show(&problem, request.headers().get(ACCEPT)));
         let upstream = Arc::clone(&route.upstream);
-        drop(table);
-        self.forward(request, &asked, &upstream, identity).await
+        let Some(id) = &route.service else {
+            return Way::Service(upstream, None);
+        };
+        let Some(service) = table.service(id.as_str()) else {
+            return stop(Problem::NoPolicy(asked.host.clone()));
+        };
+        let question = Question {
+            service,
+            host: asked.host.as_str(),
+            target: Some(target),
+            headers: request.headers(),
+        };
+        match self.gate.judge(&question) {
+            Answer::Pass(identity) => Way::Service(upstream, Some(identity)),
+            Answer::SignIn if audience(request.headers()) == Audience::Program => {
+                stop(Problem::SignInNeeded(asked.host.clone()))
+            }
+            Answer::SignIn | Answer::Refuse(Refusal { page_follows: true }) => {
+                Way::Stop(self.to_start(service, request.method(), target))
+            }
+            Answer::Refuse(_) => stop(Problem::Refused(asked.host.clone())),
+        }
     }
 
-    fn is_for_endpoint(&self, uri: &Uri) -> bool {
-        let rest = uri.path().strip_prefix(&*self.installation.endpoint_prefix);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
-
-    async fn endpoint(&self, request: Request<Body>) -> Response<Body> {
-        use hyper::service::Service as _;
-        let Ok(response) = self.endpoint.call(request).await;
+    /// To the page that signs people in or says why they may not enter, as ingress-nginx sends them there.
+    fn to_start(&self, service: &Service, method: &Method, target: &str) -> Response<Body> {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query
+            .append_pair("m", method.as_str())
+            .append_pair("rd", target);
+        let prefix = &self.gate.installation().endpoint_prefix;
+        let location = format!("{prefix}/start/{}?{}", service.id, query.finish());
+        let mut response = Response::new(Body::empty());
+        // 303: the page is fetched with GET, whatever was asked for.
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Ok(location) = HeaderValue::try_from(location) {
+            headers.insert(LOCATION, location);
+        }
         response
     }
 
@@ -143,16 +184,17 @@ impl Inner {
         mut request: Request<Body>,
         asked: &Asked,
         upstream: &str,
-        identity: Vec<(HeaderName, http::HeaderValue)>,
+        identity: Option<IdentityHeaders>,
     ) -> Response<Body> {
         let peer = request.extensions().get::<Peer>().copied();
-        let accepted = request.headers().get(header::ACCEPT).cloned();
+        let accepted = request.headers().get(ACCEPT).cloned();
         let headers = request.headers_mut();
         headers::strip_hop_by_hop(headers);
-        headers::strip_claims(headers, &self.identity_headers);
+        headers::strip_claims(headers, self.gate.identity_header_names());
         headers::strip_our_cookies(headers);
-        headers::set_forwarded(headers, peer, &asked.authority, self.installation.origin);
-        for (name, value) in identity {
+        let origin = self.gate.installation().origin;
+        headers::set_forwarded(headers, peer, &asked.authority, origin);
+        for (name, value) in identity.into_iter().flatten() {
             headers.insert(name, value);
         }
         match self.upstreams.send(upstream, request).await {
@@ -168,7 +210,7 @@ impl Inner {
                     error = %failure,
                     "the service behind a host does not answer"
                 );
-                page::show_as(&failure.problem(asked.host.clone()), accepted.as_ref())
+                page::show(&failure.problem(asked.host.clone()), accepted.as_ref())
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::body::Body;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::policy::Host;
 
@@ -16,6 +16,10 @@ pub(super) enum Problem {
     NoRoute(Host),
     /// The target has two readings.
     PathUnclear,
+    /// Nobody is signed in, and it is a program that asks.
+    SignInNeeded(Host),
+    /// Somebody is, and may not enter; or nobody may.
+    Refused(Host),
     /// The host is protected and its policy is not there.
     NoPolicy(Host),
     /// The service does not answer.
@@ -31,13 +35,8 @@ struct Page<'a> {
     text: &'a str,
 }
 
-/// The response, as a page to browsers and as a line to programs.
-pub(super) fn show(problem: &Problem, asked: &HeaderMap) -> Response<Body> {
-    show_as(problem, asked.get(header::ACCEPT))
-}
-
-/// The same, for a request whose Accept header was this.
-pub(super) fn show_as(problem: &Problem, accepted: Option<&HeaderValue>) -> Response<Body> {
+/// The response to a request with this Accept header: a page to browsers, a line to programs.
+pub(super) fn show(problem: &Problem, accepted: Option<&HeaderValue>) -> Response<Body> {
     let (status, title, text) = problem.words();
     let wants_page = accepted
         .and_then(|value| value.to_str().ok())
@@ -94,6 +93,16 @@ impl Problem {
                 "Only a part of this host is protected, so addresses with dot segments, double \
                  slashes or encoded slashes are refused."
                     .to_owned(),
+            ),
+            Self::SignInNeeded(host) => (
+                StatusCode::UNAUTHORIZED,
+                "Sign-in needed".to_owned(),
+                format!("Open {host} in a browser and sign in."),
+            ),
+            Self::Refused(host) => (
+                StatusCode::FORBIDDEN,
+                "You may not enter".to_owned(),
+                format!("Open {host} in a browser to see why."),
             ),
             Self::NoPolicy(host) => (
                 StatusCode::SERVICE_UNAVAILABLE,

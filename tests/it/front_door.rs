@@ -10,8 +10,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::stream;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use http_body_util::BodyExt;
+use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -19,25 +20,36 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use vestibule::{
-    front_door::{Answer, FrontDoor, Gate, Visitor},
-    policy::{Host, HostPattern, Origin, Scheme},
+    auth::{Gate, Metrics},
+    clock::Clock,
+    front_door::FrontDoor,
+    policy::{
+        Ceiling, Entry, Grant, Host, HostPattern, Identity, Moment, Origin, Policy, Scheme,
+        SessionLimits, Terms,
+    },
     published::{
-        Access, Closed, DeniedTexts, HostEntry, IDENTITY_HEADERS, Installation, Published, Route,
-        RoutePath, Service, ServiceId, Table,
+        Access, DeniedTexts, HeaderSource, HostEntry, IDENTITY_HEADERS, Installation, KeyRing,
+        Published, Route, RoutePath, Service, ServiceId, Table, UpstreamHeader,
     },
     server::{Limits, Listener},
+    session::{self, Keys, NamedFacts},
 };
 
 const HOST: &str = "wiki.example";
+const NOW: Moment = Moment(1_000_000);
 
 struct Bench {
     address: SocketAddr,
     stop: CancellationToken,
+    /// A Cookie line with ann's session, who may enter.
+    ann: String,
+    /// The same of bob, who may not.
+    bob: String,
     _parts: Vec<AbortOnDropHandle<()>>,
 }
 
 impl Bench {
-    /// A front door before an upstream that tells what it got; the gate lets through whoever says `X-Let-In: yes`.
+    /// A front door before an upstream that tells what it got.
     async fn start() -> Self {
         let echo = Router::new().fallback(echo);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -58,11 +70,11 @@ impl Bench {
             hosts: vec![HostPattern::parse(HOST).unwrap()],
             protected_service: "demo/wiki".into(),
             display_name: None,
-            access: Access::Closed(Closed {
-                reason: "NotJudgedHere".into(),
-                message: "".into(),
-            }),
-            upstream_headers: Vec::new(),
+            access: Access::Open(Arc::new(policy())),
+            upstream_headers: vec![UpstreamHeader {
+                name: "X-Auth-Request-User".into(),
+                source: HeaderSource::Subject,
+            }],
             denied: DeniedTexts::default(),
         };
         let route = |path: &str, service: Option<&str>| Route {
@@ -102,17 +114,29 @@ impl Bench {
             let host = request.headers()["host"].to_str().unwrap().to_owned();
             format!("endpoint {host} {}", request.uri())
         });
-        let door = FrontDoor::new(
+        let keys = Keys::new(Arc::new(KeyRing::first(1, [7; 32])));
+        let cookie = |subject: &str| {
+            let (who, named) = (identity(subject), NamedFacts::default());
+            let host = Host::parse(HOST).unwrap();
+            let sealed = session::issue(&who, &named, &keys, &host, NOW, session::random);
+            format!("cookie: vestibule-http={}", sealed.unwrap())
+        };
+        let (ann, bob) = (cookie("ann"), cookie("bob"));
+        let gate = Gate::new(
             Arc::new(installation),
             Arc::new(ArcSwap::from_pointee(table)),
-            gate(),
-            endpoint,
+            Arc::new(ArcSwap::from_pointee(Some(keys))),
+            Clock::manual(NOW),
+            Metrics::register(&mut Registry::default()),
         );
+        let door = FrontDoor::new(Arc::new(gate.unwrap()), endpoint);
         let stop = CancellationToken::new();
         let serving = tokio::spawn(listener.serve(door, stop.clone()));
         Self {
             address,
             stop,
+            ann,
+            bob,
             _parts: vec![AbortOnDropHandle::new(serving)],
         }
     }
@@ -165,28 +189,45 @@ impl Seen {
     }
 }
 
-fn gate() -> Gate {
-    Arc::new(|service: &Service, visitor: &Visitor<'_>| {
-        assert_eq!(
-            (service.id.as_str(), visitor.host.as_str()),
-            ("demo/wiki", HOST)
-        );
-        if visitor
-            .headers
-            .get("x-let-in")
-            .is_none_or(|value| value != "yes")
-        {
-            return Answer::Stop(Box::new(StatusCode::UNAUTHORIZED.into_response()));
-        }
-        let named = IDENTITY_HEADERS.map(|name| {
-            let value = if name.ends_with("-User") { "ann" } else { "" };
-            (
-                name.parse::<HeaderName>().unwrap(),
-                HeaderValue::from_static(value),
-            )
-        });
-        Answer::Pass(named.into())
-    })
+/// Whoever is in the group `editors`.
+fn policy() -> Policy {
+    let editors = Entry {
+        groups: vec!["editors".into()],
+        ..Entry::default()
+    };
+    Policy {
+        providers: vec![Terms {
+            provider: "example".into(),
+            ceiling: Ceiling::default(),
+        }],
+        grant: Grant::AnyOf(vec![editors]),
+        rules: Vec::new(),
+        session: SessionLimits::default(),
+        paths_are_rewritten: false,
+    }
+}
+
+fn identity(subject: &str) -> Identity<'_> {
+    Identity {
+        session_id: [1; 16],
+        provider: "example".into(),
+        issuer: "http://idp.example".into(),
+        subject: subject.into(),
+        email: None,
+        email_verified: false,
+        name: None,
+        username: None,
+        groups: if subject == "ann" {
+            vec!["editors".into()]
+        } else {
+            Vec::new()
+        },
+        groups_complete: true,
+        claims: Vec::new(),
+        authenticated_at: NOW,
+        issued_at: NOW,
+        ends_at: NOW.after(Duration::from_secs(600)),
+    }
 }
 
 /// Answers with the request as it arrived, and with its body's length and sum; `/slow` streams.
@@ -242,6 +283,8 @@ async fn no_request_reaches_a_protected_service_unjudged() {
             .await;
         assert_eq!(seen.status, 401, "{method}");
     }
+    let bob = bench.get("/", &["host: wiki.example", &bench.bob]).await;
+    assert_eq!(bob.status, 403);
     let websocket = [
         "host: wiki.example",
         "upgrade: websocket",
@@ -251,11 +294,31 @@ async fn no_request_reaches_a_protected_service_unjudged() {
 }
 
 #[tokio::test]
-async fn a_service_sees_only_the_identity_that_the_gate_gave() {
+async fn people_are_sent_to_sign_in_or_to_the_page_that_says_why_not() {
     let bench = Bench::start().await;
+    let start = "location: /oauth2/start/demo/wiki?m=get&rd=%2fa%3fb%3d%26c";
+    for cookie in ["cookie: a=1", &bench.bob] {
+        let lines = ["host: wiki.example", "accept: text/html", cookie];
+        let seen = bench.get("/a?b=&c", &lines).await;
+        assert_eq!(seen.status, 303);
+        assert!(seen.head.contains(start), "{}", seen.head);
+    }
+    let let_in = bench
+        .get(
+            "/",
+            &["host: wiki.example", "accept: text/html", &bench.ann],
+        )
+        .await;
+    assert_eq!(let_in.status, 200);
+}
+
+#[tokio::test]
+async fn a_service_sees_only_the_identity_of_the_session() {
+    let bench = Bench::start().await;
+    let ann = &bench.ann;
     let seen = bench
         .raw(&format!(
-            "GET / HTTP/1.1\r\nhost: {HOST}\r\nx-let-in: yes\r\n\
+            "GET / HTTP/1.1\r\nhost: {HOST}\r\n{ann}\r\n\
              connection: close, x-auth-request-user, x-auth-request-email\r\n\
              X-Auth-Request-User: root\r\nx_auth_request_user: root\r\n\
              X-Auth-Request-Groups: admins\r\nX-Auth-Request-Access-Token: t\r\n\
@@ -264,6 +327,7 @@ async fn a_service_sees_only_the_identity_that_the_gate_gave() {
         ))
         .await
         .upstream();
+    assert!(values(&seen, "cookie").is_empty());
     assert_eq!(values(&seen, "x-auth-request-user"), ["ann"]);
     assert_eq!(values(&seen, "x-auth-request-email"), [""]);
     assert_eq!(values(&seen, "x-auth-request-groups"), [""]);
@@ -308,7 +372,7 @@ async fn a_host_is_read_in_one_way_only() {
         "wiki.example:8080",
     ] {
         let seen = bench
-            .get("/a?b", &[&format!("host: {host}"), "x-let-in: yes"])
+            .get("/a?b", &[&format!("host: {host}"), &bench.ann])
             .await
             .upstream();
         let port = host
@@ -320,7 +384,7 @@ async fn a_host_is_read_in_one_way_only() {
     let absolute = bench
         .get(
             "http://WIKI.example:8080/a?b",
-            &["host: open.example", "x-let-in: yes"],
+            &["host: open.example", &bench.ann],
         )
         .await
         .upstream();
@@ -348,7 +412,7 @@ async fn what_names_no_host_or_two_is_refused() {
         ("/", &["host: other.example"], 404),
         ("/", &["host: 127.0.0.1"], 404),
         ("/oauth2/start", &["host: other.example"], 404),
-        ("/", &["host: gone.example", "x-let-in: yes"], 503),
+        ("/", &["host: gone.example", &bench.ann], 503),
     ] {
         assert_eq!(
             bench.get(target, lines).await.status,
@@ -400,6 +464,7 @@ async fn the_endpoint_answers_on_served_hosts_and_on_the_auth_host() {
 #[tokio::test]
 async fn fifty_megabytes_arrive_octet_by_octet_framed_anew() {
     let bench = Bench::start().await;
+    let ann = &bench.ann;
     let chunk =
         Bytes::from_iter((0..64 * 1024_u32).map(|n| n.to_be_bytes()[2] ^ n.to_be_bytes()[3]));
     let sum: u64 = chunk.iter().map(|octet| u64::from(*octet)).sum();
@@ -411,7 +476,7 @@ async fn fifty_megabytes_arrive_octet_by_octet_framed_anew() {
             format!("content-length: {}", 800 * chunk.len())
         };
         let head = format!(
-            "POST /upload HTTP/1.1\r\nhost: {HOST}\r\nx-let-in: yes\r\nconnection: close\r\n{framing}\r\n\r\n"
+            "POST /upload HTTP/1.1\r\nhost: {HOST}\r\n{ann}\r\nconnection: close\r\n{framing}\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await.unwrap();
         for _ in 0..800 {
@@ -447,9 +512,10 @@ async fn fifty_megabytes_arrive_octet_by_octet_framed_anew() {
 #[tokio::test]
 async fn both_directions_stream_while_the_request_is_still_being_sent() {
     let bench = Bench::start().await;
+    let ann = &bench.ann;
     let mut stream = TcpStream::connect(bench.address).await.unwrap();
     let head = format!(
-        "POST /slow HTTP/1.1\r\nhost: {HOST}\r\nx-let-in: yes\r\ntransfer-encoding: chunked\r\n\r\n"
+        "POST /slow HTTP/1.1\r\nhost: {HOST}\r\n{ann}\r\ntransfer-encoding: chunked\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut seen = String::new();
@@ -474,9 +540,10 @@ async fn both_directions_stream_while_the_request_is_still_being_sent() {
 #[tokio::test]
 async fn a_request_with_two_framings_becomes_a_request_with_one() {
     let bench = Bench::start().await;
+    let ann = &bench.ann;
     let seen = bench
         .raw(&format!(
-            "POST / HTTP/1.1\r\nhost: {HOST}\r\nx-let-in: yes\r\ncontent-length: 4\r\n\
+            "POST / HTTP/1.1\r\nhost: {HOST}\r\n{ann}\r\ncontent-length: 4\r\n\
              transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nhost: {HOST}\r\n\r\n"
         ))
         .await;
@@ -494,7 +561,7 @@ async fn a_request_with_two_framings_becomes_a_request_with_one() {
     ] {
         let seen = bench
             .raw(&format!(
-                "POST / HTTP/1.1\r\nhost: {HOST}\r\nx-let-in: yes\r\n{framing}\r\n\r\nabc"
+                "POST / HTTP/1.1\r\nhost: {HOST}\r\n{ann}\r\n{framing}\r\n\r\nabc"
             ))
             .await;
         assert_eq!(seen.status, 400, "{framing}");
@@ -533,9 +600,9 @@ async fn a_service_that_is_the_front_door_itself_ends_in_a_page_and_not_in_a_cir
 #[tokio::test]
 async fn a_request_under_way_ends_well_when_the_front_door_stops() {
     let bench = Bench::start().await;
+    let ann = &bench.ann;
     let mut stream = TcpStream::connect(bench.address).await.unwrap();
-    let head =
-        format!("POST / HTTP/1.1\r\nhost: {HOST}\r\nx-let-in: yes\r\ncontent-length: 6\r\n\r\nabc");
+    let head = format!("POST / HTTP/1.1\r\nhost: {HOST}\r\n{ann}\r\ncontent-length: 6\r\n\r\nabc");
     stream.write_all(head.as_bytes()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     bench.stop.cancel();
