@@ -7,6 +7,8 @@ mod bench_cluster;
 mod bench_data_planes;
 mod bench_provider;
 mod bench_traefik;
+#[cfg(test)]
+mod borders;
 mod chart;
 // Clippy lets helpers of tests unwrap only where it sees this.
 #[cfg(test)]
