@@ -16,3 +16,5 @@ mod demo;
 #[cfg(test)]
 mod front_door;
 mod lease;
+#[cfg(test)]
+mod provider;
