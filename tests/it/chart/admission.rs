@@ -1,6 +1,6 @@
 //! The chart's admission policies on a real API server: what they stamp, and what they hold our account to.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::{
     Api, Client,
@@ -237,38 +237,22 @@ async fn the_controllers_account_makes_whole_ingresses_in_its_own_namespace_only
 #[tokio::test]
 async fn the_controllers_account_writes_only_protected_services_that_it_derived() -> Result<()> {
     let place = Place::new("derive").await?;
-    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk(
-        "vestibule.dev",
-        "v1alpha1",
-        "ProtectedService",
-    ));
-    let theirs: Api<DynamicObject> =
-        Api::namespaced_with(place.cluster.client().await?, place.namespace.name(), &kind);
-    let ours: Api<DynamicObject> =
-        Api::namespaced_with(place.controller().await?, place.namespace.name(), &kind);
-    let service = |name: &str, labels: Value| -> Result<DynamicObject> {
-        Ok(serde_json::from_value(json!({
-            "apiVersion": "vestibule.dev/v1alpha1", "kind": "ProtectedService",
-            "metadata": {"name": name, "labels": labels},
-            "spec": {
-                "targetRefs": [{"group": "networking.k8s.io", "kind": "Ingress", "name": name}],
-                "allow": [{"emailDomains": ["corp.example"]}],
-            },
-        }))?)
-    };
+    let theirs = place.protected_services(place.cluster.client().await?);
+    let ours = place.protected_services(place.controller().await?);
     let derived = json!({"vestibule.dev/derived-from": "ingress"});
     let posted = PostParams::default();
     let by = PatchParams::default();
-    ours.create(&posted, &service("wiki", derived.clone())?)
+    ours.create(&posted, &protected_service("wiki", derived.clone())?)
         .await?;
     ours.patch("wiki", &by, &Patch::Merge(json!({"spec": {"allow": []}})))
         .await?;
     theirs
-        .create(&posted, &service("grafana", json!({}))?)
+        .create(&posted, &protected_service("grafana", json!({}))?)
         .await?;
     let sentence = "may only write ProtectedServices that it derived";
     assert_refused(
-        ours.create(&posted, &service("mail", json!({}))?).await,
+        ours.create(&posted, &protected_service("mail", json!({}))?)
+            .await,
         sentence,
         "create",
     )?;
@@ -333,22 +317,41 @@ impl Place {
 
     /// Policies, and the classes they read, reach the admission chain a moment after they are made.
     async fn policies_in_force(&self) -> Result<()> {
+        self.create("probe", "other", json!({})).await?;
+        let opted_in = self.ingress(
+            "opted-in",
+            "nginx",
+            json!({"vestibule.dev/protect": "true"}),
+        );
+        let opted_in = serde_json::from_value(opted_in)?;
+        let service = protected_service("probe", json!({}))?;
+        let change = Patch::Merge(json!({"metadata": {"labels": {"team": "other"}}}));
+        let posted = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let patched = PatchParams {
+            dry_run: true,
+            ..PatchParams::default()
+        };
+        let controller = self.controller().await?;
+        let ingresses: Api<Ingress> = Api::namespaced(controller.clone(), self.namespace.name());
+        let services = self.protected_services(controller);
         Wait::seconds(30)
-            .until("both admission policies are in force", async || {
-                let dry_run = PostParams {
-                    dry_run: true,
-                    ..PostParams::default()
-                };
-                let probe = serde_json::from_value(self.ingress(
-                    "probe",
-                    "nginx",
-                    json!({"vestibule.dev/protect": "true"}),
-                ))?;
-                let stamped = self.ingresses.create(&dry_run, &probe).await?;
+            .until("the admission policies are in force", async || {
+                let stamped = self.ingresses.create(&posted, &opted_in).await?;
                 annotation(&stamped, URL).context("no Ingress is stamped")?;
+                let held = is_refused(ingresses.patch("probe", &patched, &change).await)
+                    && is_refused(services.create(&posted, &service).await);
+                ensure!(held, "the controller's account is not held to anything");
                 Ok(())
             })
             .await
+    }
+
+    fn protected_services(&self, client: Client) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk("vestibule.dev", "v1alpha1", "ProtectedService");
+        Api::namespaced_with(client, self.namespace.name(), &ApiResource::from_gvk(&kind))
     }
 
     /// A client with the controller's rights.
@@ -414,6 +417,17 @@ impl Place {
     }
 }
 
+fn protected_service(name: &str, labels: Value) -> Result<DynamicObject> {
+    Ok(serde_json::from_value(json!({
+        "apiVersion": "vestibule.dev/v1alpha1", "kind": "ProtectedService",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {
+            "targetRefs": [{"group": "networking.k8s.io", "kind": "Ingress", "name": name}],
+            "allow": [{"emailDomains": ["corp.example"]}],
+        },
+    }))?)
+}
+
 fn annotation<'a>(ingress: &'a Ingress, key: &str) -> Option<&'a str> {
     ingress
         .metadata
@@ -421,6 +435,10 @@ fn annotation<'a>(ingress: &'a Ingress, key: &str) -> Option<&'a str> {
         .as_ref()?
         .get(key)
         .map(String::as_str)
+}
+
+fn is_refused<T>(answer: kube::Result<T>) -> bool {
+    matches!(answer, Err(kube::Error::Api(status)) if status.code == 403)
 }
 
 fn assert_refused<T>(
