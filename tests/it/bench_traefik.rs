@@ -1,9 +1,10 @@
 //! Traefik of the bench is a real ingress controller: it routes what the API server holds, and obeys
 //! the annotations of ingress-nginx.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use vestibule_bench::{
-    Cluster, Traefik, Visitor,
+    Browser, Cluster, Traefik, Visitor,
+    browser::HostRule,
     traefik::{Options, ingress},
 };
 
@@ -52,4 +53,35 @@ async fn traefik_routes_an_ingress_and_asks_its_auth_url() -> Result<()> {
             Ok(())
         })
         .await
+}
+
+#[tokio::test]
+async fn a_browser_reaches_an_ingress_over_https_on_its_own_name() -> Result<()> {
+    let cluster = Cluster::shared().await?;
+    let namespace = cluster.namespace("https").await?;
+    let class = "bench-https";
+    let options = Options {
+        ingress_class: class.into(),
+        ..Options::default()
+    };
+    let traefik = Traefik::start(cluster, options).await?;
+    let wiki = cluster.echo_service(&namespace, "wiki").await?;
+    cluster
+        .apply(&ingress(&namespace, "wiki", class, "secure.test", "wiki")?)
+        .await?;
+    traefik.routes("secure.test", "/").await?;
+    let rule = HostRule {
+        from: "secure.test:443".into(),
+        to: traefik.https(),
+    };
+    let browser = Browser::start(&[rule]).await?;
+    browser.goto("https://secure.test/page").await?;
+    browser.shows("/page").await?;
+    let seen = wiki.seen();
+    let page = seen.iter().find(|seen| seen.target == "/page");
+    let page = page.context("the service did not see the page's request")?;
+    // Only a page that is secure in the browser's eyes says this.
+    assert_eq!(page.header("Sec-Fetch-Mode"), Some("navigate"));
+    assert_eq!(page.header("X-Forwarded-Proto"), Some("https"));
+    Ok(())
 }

@@ -10,6 +10,8 @@
 pub mod browser;
 pub mod cluster;
 pub mod echo;
+pub mod helm;
+pub mod installation;
 pub mod loopback;
 pub mod nginx;
 pub mod oidc_provider;
@@ -22,6 +24,7 @@ pub mod wait;
 pub use browser::Browser;
 pub use cluster::Cluster;
 pub use echo::Echo;
+pub use installation::Installation;
 pub use loopback::Loopback;
 pub use nginx::Nginx;
 pub use oidc_provider::OidcProvider;
