@@ -5,28 +5,13 @@ mod render;
 mod rights;
 mod values;
 
-use std::{path::PathBuf, process::Command};
-
 use anyhow::{Context, Result};
 use serde_json::Value;
 use tokio::sync::OnceCell;
-use vestibule_bench::{Cluster, process::run, tools};
-
-/// Where the chart is.
-fn chart() -> PathBuf {
-    tools::repository().join("charts/vestibule")
-}
-
-/// Runs Helm; an `Err` holds what it said.
-async fn helm(arguments: &[&str]) -> Result<String> {
-    let mut command = Command::new(tools::program("helm")?);
-    // Neither a cluster nor a plugin of whoever runs the tests takes part.
-    command
-        .env("HELM_PLUGINS", "/nonexistent")
-        .env("KUBECONFIG", "/nonexistent")
-        .args(arguments);
-    run(command).await
-}
+use vestibule_bench::{
+    Cluster,
+    helm::{chart, helm, install},
+};
 
 /// The chart as text, rendered for the release `vestibule` in the namespace `vestibule`.
 async fn rendered(settings: &[&str]) -> Result<String> {
@@ -36,7 +21,7 @@ async fn rendered(settings: &[&str]) -> Result<String> {
     for setting in settings {
         arguments.extend(["--set", setting]);
     }
-    helm(&arguments).await
+    helm(None, &arguments).await
 }
 
 /// The same as objects.
@@ -67,16 +52,7 @@ async fn installed() -> Result<&'static Cluster> {
     INSTALLED
         .get_or_try_init(async || {
             let cluster = Cluster::start().await?;
-            let chart = chart();
-            let mut command = Command::new(tools::program("helm")?);
-            command
-                .env("HELM_PLUGINS", "/nonexistent")
-                .env("KUBECONFIG", cluster.kubeconfig())
-                .args(["install", "vestibule"])
-                .arg(chart)
-                .args(["--namespace", "vestibule", "--create-namespace"])
-                .args(["--set", "admission.mode=policy"]);
-            run(command).await?;
+            install(cluster.kubeconfig(), &["admission.mode=policy"]).await?;
             Ok(cluster)
         })
         .await

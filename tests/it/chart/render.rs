@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use vestibule_bench::helm::{chart, helm};
 
-use super::{chart, helm, object, objects, rendered, text};
+use super::{object, objects, rendered, text};
 
 /// Every part of the chart that a value switches on.
 const EVERYTHING: [&str; 6] = [
@@ -18,9 +19,9 @@ const EVERYTHING: [&str; 6] = [
 #[tokio::test]
 async fn the_chart_passes_helms_own_strict_lint() -> Result<()> {
     let path = chart().to_string_lossy().into_owned();
-    helm(&["lint", "--strict", &path]).await?;
+    helm(None, &["lint", "--strict", &path]).await?;
     for setting in EVERYTHING {
-        helm(&["lint", "--strict", &path, "--set", setting]).await?;
+        helm(None, &["lint", "--strict", &path, "--set", setting]).await?;
     }
     Ok(())
 }
@@ -74,7 +75,11 @@ async fn a_misspelt_or_contradictory_value_is_refused_with_a_reason() -> Result<
         }
     }
     let path = chart().to_string_lossy().into_owned();
-    let refused = helm(&["template", "vestibule", &path, "--namespace", "kube-system"]).await;
+    let refused = helm(
+        None,
+        &["template", "vestibule", &path, "--namespace", "kube-system"],
+    )
+    .await;
     assert!(format!("{:#}", refused.unwrap_err()).contains("a namespace of its own"));
     Ok(())
 }

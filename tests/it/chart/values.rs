@@ -4,9 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
-use vestibule_bench::tools;
-
-use super::chart;
+use vestibule_bench::{helm::chart, tools};
 
 const INTRODUCTION: &str = "\
 # Values of the Helm chart
