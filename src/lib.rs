@@ -10,6 +10,8 @@ pub mod front_door;
 pub mod policy;
 pub mod provider;
 pub mod published;
+pub mod resolve;
+pub mod resource;
 pub mod server;
 pub mod session;
 pub mod settings;

@@ -20,7 +20,7 @@ pub struct Table {
 }
 
 /// One unit's worth of change.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Published {
     /// This service is served so.
     Service(Arc<Service>),

@@ -1,0 +1,166 @@
+//! Who asks for the protection of an Ingress: the rules of "absence never opens" (DESIGN §2).
+
+use super::{Failure, Spec, World};
+use crate::{
+    dataplane::ingress_nginx,
+    resource::{Annotations, Key, OptIn, ProtectedServiceSpec, Reason},
+};
+
+/// What an Ingress's annotations say, and what follows from them and from all ProtectedServices.
+#[derive(Debug)]
+pub(super) struct Asked<'w> {
+    /// The annotations.
+    pub annotations: Annotations,
+    /// Who asks.
+    pub by: By<'w>,
+}
+
+/// Who asks for protection.
+#[derive(Debug)]
+pub(super) enum By<'w> {
+    /// Nobody, and nobody did.
+    Nobody,
+    /// The Ingress says `protect: "false"`: our annotations come off.
+    OptedOut,
+    /// The Ingress's own opt-in was removed, and the ProtectedService made from it is still there to tell: our
+    /// annotations come off.
+    Withdrawn,
+    /// The Ingress's annotations.
+    Annotations,
+    /// This ProtectedService.
+    Service(&'w Key, &'w ProtectedServiceSpec),
+    /// Somebody, but who may enter is not clear: closed.
+    Unclear(Failure),
+}
+
+/// Finds out who asks for the protection of an Ingress, or in a folder of a ProtectedService with hosts.
+pub(super) fn asked<'w>(world: &'w World, key: &'w Key) -> Asked<'w> {
+    let Some(ingress) = world.ingress(key) else {
+        let spec = world
+            .folder_service(key)
+            .and_then(|service| service.spec.read());
+        return Asked {
+            annotations: Annotations::read(&std::collections::BTreeMap::new()),
+            by: spec.map_or(By::Nobody, |spec| By::Service(key, spec)),
+        };
+    };
+    let annotations = Annotations::read(&ingress.ours);
+    let by = if ingress.is_endpoint {
+        By::Nobody
+    } else {
+        by_whom(world, key, &annotations)
+    };
+    Asked { annotations, by }
+}
+
+fn by_whom<'w>(world: &'w World, key: &Key, annotations: &Annotations) -> By<'w> {
+    if annotations.opt_in == OptIn::Out {
+        return By::OptedOut;
+    }
+    let explicit: Vec<&Key> = world.targeting(key).collect();
+    let opted_in = annotations.opt_in == OptIn::In;
+    if let Some(error) = annotations.errors.first() {
+        let message =
+            format!("Ingress {key}: {error}. The service is closed until that is mended.");
+        return By::Unclear(Failure::accepted(error.reason(), message));
+    }
+    if let Some(unclear) = world.unclear(&key.namespace).next()
+        && (opted_in
+            || !explicit.is_empty()
+            || carries_ours(world, key)
+            || world.settings().is_folder())
+    {
+        return By::Unclear(Failure::accepted(
+            Reason::Unreadable,
+            format!(
+                "ProtectedService {unclear} cannot be read, so it may be meant for Ingress {key}: closed until ProtectedService {unclear} is mended."
+            ),
+        ));
+    }
+    match (
+        explicit.as_slice(),
+        annotations.protected_service.as_deref(),
+    ) {
+        ([], Some(named)) => By::Unclear(Failure::accepted(
+            Reason::ProtectedServiceNotFound,
+            format!(
+                "Ingress {key} names the ProtectedService {named:?} in vestibule.dev/protected-service, but no ProtectedService of that name in namespace {} has the Ingress in its targetRefs: closed.",
+                key.namespace
+            ),
+        )),
+        ([], None) => by_annotations(world, key, annotations),
+        ([one], named) if named.is_none_or(|named| named == &*one.name) => explicitly(world, one),
+        ([one], named) => By::Unclear(Failure::accepted(
+            Reason::ProtectedServiceNotFound,
+            format!(
+                "Ingress {key} names the ProtectedService {:?} in vestibule.dev/protected-service, but {one} is the one that targets it: closed. Name that one, or change its targetRefs.",
+                named.unwrap_or_default()
+            ),
+        )),
+        ([first, second, ..], _) => By::Unclear(Failure::accepted(
+            Reason::Conflicted,
+            format!(
+                "ProtectedServices {first} and {second} both target Ingress {key}, and nobody can say which one counts: closed. Take the Ingress out of the targetRefs of one of them."
+            ),
+        )),
+    }
+}
+
+fn by_annotations<'w>(world: &World, key: &Key, annotations: &Annotations) -> By<'w> {
+    match annotations.opt_in {
+        OptIn::In => By::Annotations,
+        OptIn::Out => By::OptedOut,
+        OptIn::Silent if world.derived(key).is_some() => By::Withdrawn,
+        OptIn::Silent if carries_ours(world, key) => By::Unclear(Failure::accepted(
+            Reason::PolicyMissing,
+            format!(
+                "Ingress {key} was protected by a ProtectedService that is gone. It stays closed, since absence never opens. To protect it again, create the ProtectedService or annotate the Ingress with vestibule.dev/protect=true; to open it: kubectl annotate ingress -n {} {} vestibule.dev/protect=false",
+                key.namespace, key.name
+            ),
+        )),
+        OptIn::Silent if world.settings().is_folder() => By::Unclear(Failure::accepted(
+            Reason::NotAsked,
+            format!(
+                "Nothing says who may see Ingress {key}, so nobody does. Target it with a ProtectedService, or annotate it with vestibule.dev/protect: \"true\" and who is allowed; to serve it to everyone: vestibule.dev/protect: \"false\"."
+            ),
+        )),
+        OptIn::Silent => By::Nobody,
+    }
+}
+
+fn explicitly<'w>(world: &'w World, key: &'w Key) -> By<'w> {
+    match world.service(key).map(|service| &service.spec) {
+        Some(Spec::Read(spec)) => By::Service(key, spec),
+        Some(Spec::Unreadable { why, .. }) => By::Unclear(Failure::accepted(
+            Reason::Unreadable,
+            format!(
+                "ProtectedService {key} cannot be read: {why}. What it protects is closed until it is mended."
+            ),
+        )),
+        None => By::Nobody,
+    }
+}
+
+/// Whether the three annotations are on an Ingress because of us.
+pub(super) fn carries_ours(world: &World, key: &Key) -> bool {
+    world.ingress(key).is_some_and(|ingress| {
+        let url = &ingress.keys.url;
+        let written_by_us = url
+            .value
+            .as_deref()
+            .is_some_and(|url| ingress_nginx::are_ours(url, key));
+        url.ours || written_by_us
+    })
+}
+
+// === impl By ===
+
+impl By<'_> {
+    /// Whether requests for the Ingress must be refused unless somebody may enter.
+    pub(super) fn is_protected(&self) -> bool {
+        match self {
+            Self::Annotations | Self::Service(..) | Self::Unclear(_) => true,
+            Self::Nobody | Self::OptedOut | Self::Withdrawn => false,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What is wrong with the protection of something.
+
+use std::sync::Arc;
+
+use crate::{
+    published::Closed,
+    resource::{ConditionType, Reason},
+};
+
+/// One thing that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    /// The condition that does not hold.
+    pub condition: ConditionType,
+    /// Why.
+    pub reason: Reason,
+    /// What happened, to which object, what to do next.
+    pub message: String,
+}
+
+// === impl Failure ===
+
+impl Failure {
+    pub(super) fn accepted(reason: Reason, message: String) -> Self {
+        Self {
+            condition: ConditionType::Accepted,
+            reason,
+            message,
+        }
+    }
+
+    pub(super) fn refs(reason: Reason, message: String) -> Self {
+        Self {
+            condition: ConditionType::ResolvedRefs,
+            reason,
+            message,
+        }
+    }
+
+    pub(super) fn programmed(reason: Reason, message: String) -> Self {
+        Self {
+            condition: ConditionType::Programmed,
+            reason,
+            message,
+        }
+    }
+
+    /// As the reason for which nobody may enter.
+    pub(super) fn closed(&self) -> Closed {
+        Closed {
+            reason: self.reason.as_str().into(),
+            message: Arc::from(self.message.as_str()),
+        }
+    }
+
+    /// Whether its owner has to do something; what is merely under way is no event.
+    pub(super) fn is_problem(&self) -> bool {
+        self.reason != Reason::Pending
+    }
+}

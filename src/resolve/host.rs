@@ -1,0 +1,179 @@
+//! A host: what holds for everyone who shares it, and what the endpoint is told about it.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{
+    Class, Ingress, PathKind, UnitResult, World,
+    asked::asked,
+    endpoint::{self, EndpointState},
+    routes, service,
+};
+use crate::{
+    dataplane::ingress_nginx::rewrites_paths,
+    policy::HostPattern,
+    published::{HostEntry, NoSessions, Published, ServiceId},
+    resource::{Key, Reason},
+};
+
+/// What holds for everyone on a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HostFacts {
+    /// The namespaces whose Ingresses serve it, the installation's own aside.
+    pub namespaces: BTreeSet<Arc<str>>,
+    /// Those of them in which something protects it.
+    pub protected_in: BTreeSet<Arc<str>>,
+    /// An Ingress that makes data planes rewrite paths, or read all paths of the host as regular expressions.
+    pub rewritten_by: Option<Key>,
+    /// An Ingress, not of the installation, with a path under the endpoint prefix.
+    pub taken_by: Option<(Key, Arc<str>)>,
+    /// The class of the endpoint Ingress: that of the oldest protected Ingress.
+    pub class: Option<Class>,
+    /// How the endpoint Ingress is.
+    pub endpoint: EndpointState,
+}
+
+/// Works out what holds for everyone on a host.
+pub(super) fn facts(world: &World, host: &HostPattern) -> HostFacts {
+    let own = &world.settings().installation.namespace;
+    let prefix = &world.settings().installation.endpoint_prefix;
+    let mut namespaces = BTreeSet::new();
+    let mut protected_in = BTreeSet::new();
+    let mut rewritten_by = None;
+    let mut taken_by = None;
+    let mut oldest: Option<((i64, &Key), &Class)> = None;
+    for key in world.on_host(host) {
+        let protected = asked(world, key).by.is_protected();
+        if key.namespace != *own || world.settings().is_folder() {
+            namespaces.insert(Arc::clone(&key.namespace));
+            if protected {
+                protected_in.insert(Arc::clone(&key.namespace));
+            }
+        }
+        let Some(ingress) = world.ingress(key) else {
+            continue;
+        };
+        if rewritten_by.is_none() && rewrites_paths(&ingress.nginx) {
+            rewritten_by = Some(key.clone());
+        }
+        if taken_by.is_none() && key.namespace != *own {
+            taken_by = path_under(ingress, host, prefix).map(|path| (key.clone(), path));
+        }
+        let age = (ingress.created, key);
+        let may_lead =
+            protected && !ingress.deleting && service::class_failure(world, key, ingress).is_none();
+        if may_lead && oldest.is_none_or(|(oldest, _)| age < oldest) {
+            oldest = Some((age, &ingress.class));
+        }
+    }
+    let class = oldest.map(|(_, class)| class.clone());
+    let endpoint = endpoint::state(world, host, class.as_ref());
+    HostFacts {
+        namespaces,
+        protected_in,
+        rewritten_by,
+        taken_by,
+        class,
+        endpoint,
+    }
+}
+
+/// What the endpoint is told about a host.
+pub(super) fn resolve(world: &World, host: &HostPattern) -> UnitResult {
+    let is_served = |key: &&Key| service::is_served(world, key);
+    let keys: Vec<&Key> = world.on_host(host).filter(is_served).collect();
+    let routes = routes::of_host(world, host);
+    let published = if keys.is_empty() && routes.is_empty() {
+        Published::NoHost(host.clone())
+    } else {
+        let mut named_groups = BTreeSet::new();
+        let mut named_claims = BTreeSet::new();
+        for judged in keys.iter().filter_map(|key| service::judge(world, key)) {
+            judged.name_what_is_asked(&mut named_groups, &mut named_claims);
+        }
+        Published::Host(Arc::new(HostEntry {
+            pattern: host.clone(),
+            services: keys
+                .iter()
+                .map(|key| ServiceId::new(&key.namespace, &key.name))
+                .collect(),
+            no_sessions: world
+                .host_facts(host)
+                .and_then(|facts| facts.no_sessions(host, world)),
+            routes,
+            named_groups: named_groups.into_iter().collect(),
+            named_claims: named_claims.into_iter().collect(),
+        }))
+    };
+    UnitResult {
+        published: vec![published],
+        ..UnitResult::default()
+    }
+}
+
+/// A path of this host at or below the endpoint prefix. In a regular expression what follows the prefix may be
+/// any operator, and case does not count.
+fn path_under(ingress: &Ingress, host: &HostPattern, prefix: &str) -> Option<Arc<str>> {
+    let is_under = |path: &str| {
+        let Some((start, rest)) = path.split_at_checked(prefix.len()) else {
+            return false;
+        };
+        let next = rest.chars().next();
+        start.eq_ignore_ascii_case(prefix)
+            && next.is_none_or(|c| !c.is_ascii_alphanumeric() && !"-._~%".contains(c))
+    };
+    let rules = ingress
+        .rules
+        .iter()
+        .filter(|rule| HostPattern::parse(&rule.host).as_ref() == Some(host));
+    let mut paths = rules.flat_map(|rule| &rule.paths);
+    paths
+        .find(|path| {
+            let text = match path.kind {
+                PathKind::Exact | PathKind::Prefix => &path.path,
+                PathKind::ImplementationSpecific => {
+                    path.path.strip_prefix('^').unwrap_or(&path.path)
+                }
+            };
+            is_under(text)
+        })
+        .map(|path| Arc::clone(&path.path))
+}
+
+// === impl HostFacts ===
+
+impl HostFacts {
+    /// Whether a protected host is shared by namespaces.
+    pub(super) fn is_shared(&self) -> bool {
+        self.namespaces.len() > 1 && !self.protected_in.is_empty()
+    }
+
+    /// Why nobody may get a session for the host: whoever holds these paths, or any path beside them, sees the
+    /// cookies. Sessions that exist still count, so that one namespace cannot cut another off at once.
+    pub(super) fn no_sessions(&self, host: &HostPattern, world: &World) -> Option<NoSessions> {
+        if let Some((key, path)) = &self.taken_by {
+            return Some(NoSessions {
+                reason: Reason::EndpointPathTaken.as_str().into(),
+                message: taken_message(host, key, path, world).into(),
+            });
+        }
+        self.is_shared().then(|| NoSessions {
+            reason: Reason::HostShared.as_str().into(),
+            message: self.shared_message(host).into(),
+        })
+    }
+
+    pub(super) fn shared_message(&self, host: &HostPattern) -> String {
+        let namespaces: Vec<&str> = self.namespaces.iter().map(|name| &**name).collect();
+        format!(
+            "Ingresses of the namespaces {} serve {host}, and each of them sees the cookies of all: nobody can sign in there. Give each namespace a host of its own.",
+            namespaces.join(", ")
+        )
+    }
+}
+
+pub(super) fn taken_message(host: &HostPattern, key: &Key, path: &str, world: &World) -> String {
+    let prefix = &world.settings().installation.endpoint_prefix;
+    format!(
+        "Ingress {key} holds the path {path} of {host}, where Vestibule has to answer ({prefix}): nobody can sign in there. Remove that path, for instance an old oauth2-proxy, or install Vestibule with another --endpoint-prefix."
+    )
+}

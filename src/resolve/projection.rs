@@ -1,0 +1,204 @@
+//! What is kept of each object: what resolving needs, and nothing that changes without meaning.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::published::Secret;
+use crate::resource::{IdentityProviderSpec, ProtectedServiceSpec};
+
+/// Where an object stands in a folder.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Source {
+    /// The file, as the user knows it.
+    pub file: Arc<str>,
+    /// The line on which the object begins, counted from one.
+    pub line: u32,
+}
+
+/// One of our own objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Projection<S> {
+    /// `metadata.uid`.
+    pub uid: Arc<str>,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// When it was made, in seconds since 1970.
+    pub created: i64,
+    /// Whether it was made from an Ingress's annotations; then the uid of that Ingress.
+    pub derived_from: Option<Arc<str>>,
+    /// Its spec.
+    pub spec: Spec<S>,
+    /// Where it stands in a folder.
+    pub source: Option<Source>,
+}
+
+/// A spec, if this version can read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spec<S> {
+    /// Read.
+    Read(Arc<S>),
+    /// Not read.
+    Unreadable {
+        /// Why, in words.
+        why: Arc<str>,
+        /// The Ingresses it names, as far as that could be made out; `None` if not at all.
+        targets: Option<Vec<Arc<str>>>,
+    },
+}
+
+/// A ProtectedService.
+pub type ProtectedService = Projection<ProtectedServiceSpec>;
+/// An IdentityProvider.
+pub type IdentityProvider = Projection<IdentityProviderSpec>;
+
+/// An Ingress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ingress {
+    /// `metadata.uid`.
+    pub uid: Arc<str>,
+    /// When it was made, in seconds since 1970.
+    pub created: i64,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Its class.
+    pub class: Class,
+    /// Its rules.
+    pub rules: Vec<IngressRule>,
+    /// `spec.defaultBackend`.
+    pub default_backend: Option<Backend>,
+    /// Annotations under `vestibule.dev/`, by what follows.
+    pub ours: BTreeMap<String, String>,
+    /// Annotations under `nginx.ingress.kubernetes.io/`, by what follows.
+    pub nginx: BTreeMap<String, String>,
+    /// Who holds the three keys that we write.
+    pub keys: OurKeys,
+    /// Whether this is an endpoint Ingress of this installation.
+    pub is_endpoint: bool,
+    /// Where it stands in a folder.
+    pub source: Option<Source>,
+}
+
+/// The three keys that we write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OurKeys {
+    /// `auth-url`.
+    pub url: KeyState,
+    /// `auth-signin`.
+    pub signin: KeyState,
+    /// `auth-response-headers`.
+    pub headers: KeyState,
+}
+
+/// A key, its value and who holds it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyState {
+    /// Its value, if it is there.
+    pub value: Option<Arc<str>>,
+    /// Whether our field manager holds it.
+    pub ours: bool,
+    /// The other field managers that hold it.
+    pub others: Vec<Arc<str>>,
+}
+
+/// How an Ingress names its class.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Not at all.
+    #[default]
+    None,
+    /// `spec.ingressClassName`.
+    Field(Arc<str>),
+    /// The annotation `kubernetes.io/ingress.class`, which counts only without the field.
+    Annotation(Arc<str>),
+}
+
+/// A rule of an Ingress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IngressRule {
+    /// The host as written; empty if the rule has none.
+    pub host: Arc<str>,
+    /// Its paths.
+    pub paths: Vec<IngressPath>,
+}
+
+/// A path of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IngressPath {
+    /// The path; `/` if the rule has none.
+    pub path: Arc<str>,
+    /// How it is matched.
+    pub kind: PathKind,
+    /// The Service behind it; `None` for a resource backend.
+    pub backend: Option<Backend>,
+}
+
+/// How a path is matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathKind {
+    /// `Exact`.
+    Exact,
+    /// `Prefix`.
+    Prefix,
+    /// `ImplementationSpecific`, which ingress-nginx treats as Prefix, or as a regex.
+    ImplementationSpecific,
+}
+
+/// A Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// Its name.
+    pub service: Arc<str>,
+    /// Its port.
+    pub port: ServicePort,
+}
+
+/// A port of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServicePort {
+    /// By number.
+    Number(i32),
+    /// By name.
+    Name(Arc<str>),
+}
+
+/// A Namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Namespace {
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An IngressClass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IngressClass {
+    /// `spec.controller`.
+    pub controller: Arc<str>,
+}
+
+/// A Secret of our own namespace, by key.
+pub type SecretValues = BTreeMap<Arc<str>, Secret>;
+
+// === impl Class ===
+
+impl Class {
+    /// The name, however it is given.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::None => None,
+            Self::Field(name) | Self::Annotation(name) => Some(name),
+        }
+    }
+}
+
+// === impl Spec ===
+
+impl<S> Spec<S> {
+    /// The spec, if it was read.
+    #[must_use]
+    pub fn read(&self) -> Option<&Arc<S>> {
+        match self {
+            Self::Read(spec) => Some(spec),
+            Self::Unreadable { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What resolving depends on besides the objects.
+
+use std::sync::Arc;
+
+use super::ServicePort;
+use crate::published::Installation;
+
+/// The settings of one process that resolves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What the whole installation has in common.
+    pub installation: Arc<Installation>,
+    /// Who resolves.
+    pub place: Place,
+}
+
+/// Who resolves, and so what it may know and do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The controller of a cluster: judges classes and plans writes.
+    Controller(Controller),
+    /// A replica of the auth endpoint in a cluster. It cannot read classes, so it serves every Ingress that asks,
+    /// and plans nothing.
+    Replica,
+    /// A folder: hosts may stand in ProtectedServices, backends become routes, and nothing is written.
+    Folder,
+}
+
+/// What the controller writes by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Controller {
+    /// Where data planes reach the check: `http://HOST[:PORT]`, without a path.
+    pub check_url: Arc<str>,
+    /// The Service of the auth endpoint, in the installation's namespace.
+    pub service_name: Arc<str>,
+    /// Its public port.
+    pub service_port: ServicePort,
+    /// Which ingress classes are served.
+    pub classes: Classes,
+}
+
+/// Which ingress classes an installation serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Classes {
+    /// These.
+    Named(Vec<Arc<str>>),
+    /// All whose `spec.controller` is one of these.
+    OfControllers(Vec<Arc<str>>),
+}
+
+/// The controller of ingress-nginx, and of Traefik's provider for its annotations.
+pub(crate) const INGRESS_NGINX: &str = "k8s.io/ingress-nginx";
+
+// === impl Classes ===
+
+impl Default for Classes {
+    fn default() -> Self {
+        Self::OfControllers(vec![INGRESS_NGINX.into()])
+    }
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// The controller's part, if this is one.
+    #[must_use]
+    pub fn controller(&self) -> Option<&Controller> {
+        match &self.place {
+            Place::Controller(controller) => Some(controller),
+            Place::Replica | Place::Folder => None,
+        }
+    }
+
+    /// Whether the objects come from a folder.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        self.place == Place::Folder
+    }
+}

@@ -1,0 +1,273 @@
+//! The status of a ProtectedService: what came of each of its targets, summed up.
+
+use super::{
+    Failure, Plan, Problem, ServiceReport, Spec, UnitResult, World,
+    asked::{By, asked},
+    service::{self, Judgement},
+};
+use crate::{
+    policy::HostPattern,
+    resource::{ConditionType, HostStatus, Key, ObjectRef, Reason, Summary, Verdict},
+};
+
+/// Works out the unit of a ProtectedService.
+pub(super) fn resolve(world: &World, key: &Key) -> UnitResult {
+    let Some(object) = world.service(key) else {
+        return UnitResult::default();
+    };
+    let mut found = Found::default();
+    if let Spec::Unreadable { why, .. } = &object.spec {
+        let message = format!(
+            "ProtectedService {key} cannot be read: {why}. What it protects is closed until it is mended."
+        );
+        found
+            .failures
+            .push(Failure::accepted(Reason::Unreadable, message));
+    }
+    if object.derived_from.is_some() {
+        found.target(world, key, key);
+    } else if !is_of_a_folder(world, key, &mut found) {
+        let targets = world.targets_of(key);
+        if targets.is_empty() && object.spec.read().is_some() {
+            let message = format!(
+                "ProtectedService {key} protects nothing: spec.targetRefs is empty. Name an Ingress there."
+            );
+            found
+                .failures
+                .push(Failure::accepted(Reason::Invalid, message));
+        }
+        for target in &targets {
+            found.target(world, key, target);
+        }
+    }
+    found.failures.sort_by_key(|failure| failure.condition);
+    let mut problems: Vec<Problem> = Vec::new();
+    for failure in found.failures.iter().filter(|failure| failure.is_problem()) {
+        let problem = Problem {
+            object: ObjectRef::ProtectedService(key.clone()),
+            reason: failure.reason,
+            message: failure.message.clone(),
+            source: object.source.clone(),
+        };
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+    }
+    let report = ServiceReport {
+        verdicts: found.verdicts(),
+        summary: found.summary(),
+        generation: object.generation,
+        policy_hash: found.policy_hash,
+        hosts: found.hosts,
+    };
+    let plans = match world.settings().controller() {
+        Some(_) => vec![Plan::ServiceStatus {
+            key: key.clone(),
+            report: Box::new(report),
+        }],
+        None => vec![],
+    };
+    UnitResult {
+        published: vec![],
+        plans,
+        problems,
+    }
+}
+
+/// A ProtectedService that names its hosts itself, which only a folder may have.
+fn is_of_a_folder(world: &World, key: &Key, found: &mut Found) -> bool {
+    let names_hosts = world
+        .service(key)
+        .and_then(|service| service.spec.read())
+        .is_some_and(|spec| !spec.hosts.is_empty());
+    if !names_hosts {
+        return false;
+    }
+    let failure = match (world.settings().is_folder(), world.ingress(key)) {
+        (false, _) => format!(
+            "ProtectedService {key}: spec.hosts is for a folder that `vestibule serve` reads. Name Ingresses in spec.targetRefs."
+        ),
+        (true, Some(_)) => format!(
+            "ProtectedService {key} has spec.hosts, and an Ingress of the same namespace has the same name, so checks could mean either. Rename one of them."
+        ),
+        (true, None) => {
+            found.judged(service::judge(world, key), None);
+            return true;
+        }
+    };
+    found
+        .failures
+        .push(Failure::accepted(Reason::Invalid, failure));
+    // Its targets, if any, count as usual.
+    false
+}
+
+#[derive(Default)]
+struct Found {
+    failures: Vec<Failure>,
+    hosts: Vec<HostStatus>,
+    providers: Vec<String>,
+    policy_hash: Option<String>,
+}
+
+// === impl Found ===
+
+impl Found {
+    fn target(&mut self, world: &World, service: &Key, target: &Key) {
+        if world.ingress(target).is_none() {
+            let message = format!(
+                "ProtectedService {service}: there is no Ingress {target}. It will be protected as soon as there is."
+            );
+            self.failures
+                .push(Failure::accepted(Reason::TargetNotFound, message));
+            return;
+        }
+        if matches!(asked(world, target).by, By::OptedOut) {
+            let message = service::opted_out(target, &service.to_string());
+            self.failures
+                .push(Failure::accepted(Reason::OptedOut, message));
+            return;
+        }
+        self.judged(
+            service::judge(world, target),
+            Some(target).map(|key| (world, key)),
+        );
+    }
+
+    fn judged(&mut self, judgement: Option<Judgement>, ingress: Option<(&World, &Key)>) {
+        let Some(judgement) = judgement else {
+            return;
+        };
+        let about_hosts = judgement.failures.first();
+        for host in &judgement.service.hosts {
+            self.hosts.push(HostStatus {
+                host: host.to_string(),
+                ingress: ingress.map(|(_, key)| key.name.to_string()),
+                data_plane: ingress.map(|_| "ingress-nginx".to_owned()),
+                state: state(about_hosts).to_owned(),
+                reason: about_hosts.map(|failure| failure.reason.to_string()),
+                callback_urls: ingress
+                    .map(|(world, _)| callback_urls(world, host, &judgement))
+                    .unwrap_or_default(),
+            });
+        }
+        for provider in &judgement.providers {
+            if !self.providers.iter().any(|known| **known == **provider) {
+                self.providers.push(provider.to_string());
+            }
+        }
+        if self.policy_hash.is_none() {
+            self.policy_hash = judgement.policy_hash();
+        }
+        self.failures.extend(judgement.failures);
+    }
+
+    fn verdicts(&self) -> Vec<Verdict> {
+        let hosts = match self.hosts.as_slice() {
+            [] => "Nothing is protected".to_owned(),
+            [one] => format!("{} asks for a session", one.host),
+            many => format!("{} hosts ask for a session", many.len()),
+        };
+        let of = |condition, reason, message: &str| {
+            let failure = self
+                .failures
+                .iter()
+                .find(|failure| failure.condition == condition);
+            failure.map_or_else(
+                || Verdict {
+                    condition,
+                    holds: true,
+                    reason,
+                    message: message.to_owned(),
+                },
+                |failure| Verdict {
+                    condition,
+                    holds: false,
+                    reason: failure.reason,
+                    message: failure.message.clone(),
+                },
+            )
+        };
+        let programmed = match self
+            .failures
+            .iter()
+            .any(|failure| failure.condition == ConditionType::Programmed)
+        {
+            // Where the targets are not even accepted, nothing was programmed for them.
+            false if self.hosts.is_empty() => Verdict {
+                condition: ConditionType::Programmed,
+                holds: false,
+                reason: self
+                    .failures
+                    .first()
+                    .map_or(Reason::Pending, |failure| failure.reason),
+                message: hosts.clone(),
+            },
+            _ => of(ConditionType::Programmed, Reason::Programmed, &hosts),
+        };
+        let mut verdicts = vec![
+            of(
+                ConditionType::Accepted,
+                Reason::Accepted,
+                "The spec is valid and its targets can be protected",
+            ),
+            of(
+                ConditionType::ResolvedRefs,
+                Reason::ResolvedRefs,
+                "Everything it names was found",
+            ),
+            programmed,
+        ];
+        let first = verdicts.iter().find(|verdict| !verdict.holds);
+        verdicts.push(Verdict {
+            condition: ConditionType::Ready,
+            holds: first.is_none(),
+            reason: first.map_or(Reason::Ready, |verdict| verdict.reason),
+            message: first.map_or(hosts, |verdict| verdict.message.clone()),
+        });
+        verdicts
+    }
+
+    fn summary(&self) -> Summary {
+        let hosts = match self.hosts.as_slice() {
+            [] => String::new(),
+            [one] => one.host.clone(),
+            [first, rest @ ..] => format!("{} +{}", first.host, rest.len()),
+        };
+        Summary {
+            hosts,
+            identity_providers: self.providers.join(","),
+        }
+    }
+}
+
+fn state(failure: Option<&Failure>) -> &'static str {
+    match failure.map(|failure| failure.reason) {
+        None => "Programmed",
+        Some(Reason::Pending) => "Pending",
+        Some(
+            Reason::UnsupportedIngressClass
+            | Reason::NotProtected
+            | Reason::ForeignAuthURL
+            | Reason::AnnotationConflict
+            | Reason::WriteRejected
+            | Reason::NoHosts,
+        ) => "NotProtected",
+        Some(_) => "Closed",
+    }
+}
+
+/// What to register with each provider. With an auth host that is one URL for all hosts.
+fn callback_urls(world: &World, host: &HostPattern, judgement: &Judgement) -> Vec<String> {
+    let installation = &world.settings().installation;
+    let host = match (&installation.auth_host, host) {
+        (Some(auth_host), _) => auth_host.as_str(),
+        (None, HostPattern::Exact(host)) => host.as_str(),
+        // Providers take no wildcards: each name that is used has to be registered.
+        (None, HostPattern::Wildcard(_)) => return Vec::new(),
+    };
+    let origin = installation.origin.of(host);
+    let prefix = &installation.endpoint_prefix;
+    let url = |provider| format!("{origin}{prefix}/callback/{provider}");
+    judgement.providers.iter().map(url).collect()
+}
