@@ -48,13 +48,15 @@ impl<'a> Wait<'a> {
         mut probe: impl AsyncFnMut() -> Result<T>,
     ) -> Result<T> {
         let start = Instant::now();
+        let mut last = None;
         loop {
             let left = self.limit.saturating_sub(start.elapsed());
-            let last = match tokio::time::timeout(left, probe()).await {
+            match tokio::time::timeout(left, probe()).await {
                 Ok(Ok(value)) => return Ok(value),
-                Ok(Err(error)) => Some(error),
-                Err(_) => None,
-            };
+                Ok(Err(error)) => last = Some(error),
+                // What the probe before said tells more than that this one was cut short.
+                Err(_) => {}
+            }
             let ended = self.watched.iter().find_map(|process| {
                 process
                     .ended()
@@ -66,7 +68,7 @@ impl<'a> Wait<'a> {
             }
             let why = ended.unwrap_or_else(|| format!("waited {:?}", self.limit));
             let last = last.map_or_else(
-                || "the last probe gave no answer in time".to_owned(),
+                || "no probe came to an end".to_owned(),
                 |error| format!("last: {error:#}"),
             );
             let logs: String = self
