@@ -46,31 +46,15 @@ impl<'a> Installation<'a> {
     /// Installs the chart with these settings (`key=value`, as after `--set`). `program` is the
     /// `vestibule` to run.
     pub async fn new(cluster: &'a Cluster, program: &Path, settings: &[&str]) -> Result<Self> {
-        helm::install(cluster.kubeconfig(), settings).await?;
+        let public_port = format!("service.publicPort={PUBLIC_PORT}");
+        let mut settings = [settings, &[public_port.as_str()]].concat();
+        helm::install(cluster.kubeconfig(), &settings).await?;
         let service = cluster.service_address(NAMESPACE, "vestibule-auth").await?;
         let check = service.with_port(CHECK_PORT);
+        // The ClusterIP is known only now.
         let check_url = format!("checkUrl=http://{check}");
-        let settings: Vec<&str> = settings
-            .iter()
-            .copied()
-            .chain([check_url.as_str()])
-            .collect();
+        settings.push(&check_url);
         helm::install(cluster.kubeconfig(), &settings).await?;
-        let port = format!(
-            r#"[{{"op": "test", "path": "/spec/ports/0/name", "value": "public"}},
-                {{"op": "replace", "path": "/spec/ports/0/port", "value": {PUBLIC_PORT}}}]"#
-        );
-        let service_name = "service/vestibule-auth";
-        let arguments = [
-            "-n",
-            NAMESPACE,
-            "patch",
-            service_name,
-            "--type=json",
-            "-p",
-            &port,
-        ];
-        cluster.kubectl(&arguments).await?;
         let program = program.to_owned();
         Ok(Self {
             cluster,
