@@ -37,6 +37,18 @@ pub struct InstallationOptions {
     )]
     pub ingress_classes: Vec<String>,
 
+    /// How people reach what it protects
+    #[command(flatten)]
+    pub public: PublicOptions,
+
+    /// The Secret with the session keys [default: INSTANCE-session-keys]
+    #[arg(long, env = "VESTIBULE_SESSION_KEYS_SECRET", value_name = "NAME")]
+    pub session_keys_secret: Option<String>,
+}
+
+/// How people reach what is protected, and what services are told about them.
+#[derive(Args, Clone, Debug)]
+pub struct PublicOptions {
     /// The scheme people use to reach protected hosts
     #[arg(
         long,
@@ -79,10 +91,6 @@ pub struct InstallationOptions {
         value_parser = header_name
     )]
     pub identity_headers: Vec<String>,
-
-    /// The Secret with the session keys [default: INSTANCE-session-keys]
-    #[arg(long, env = "VESTIBULE_SESSION_KEYS_SECRET", value_name = "NAME")]
-    pub session_keys_secret: Option<String>,
 
     /// No session lives longer, whatever providers and policies say
     #[arg(long, env = "VESTIBULE_MAX_SESSION", default_value = "24h", value_name = "DURATION", value_parser = duration)]
@@ -137,19 +145,7 @@ impl InstallationOptions {
         let namespace = namespace
             .filter(|name| !name.is_empty())
             .ok_or("--namespace is missing: say which namespace Vestibule lives in")?;
-        Ok(Installation {
-            instance: self.instance.as_str().into(),
-            namespace: namespace.as_str().into(),
-            origin: self.origin()?,
-            endpoint_prefix: self.endpoint_prefix.as_str().into(),
-            auth_host: self.auth_host.clone(),
-            identity_headers: self
-                .identity_headers
-                .iter()
-                .map(|h| h.as_str().into())
-                .collect(),
-            max_session: self.max_session,
-        })
+        self.public.installation(&self.instance, namespace)
     }
 
     /// The Secret with the session keys.
@@ -162,6 +158,27 @@ impl InstallationOptions {
                 || format!("{}-session-keys", self.instance).into(),
                 Into::into,
             )
+    }
+}
+
+// === impl PublicOptions ===
+
+impl PublicOptions {
+    /// The options as one value, for the installation of that name in that namespace.
+    ///
+    /// # Errors
+    /// With a sentence, if two options contradict each other.
+    pub fn installation(&self, instance: &str, namespace: &str) -> Result<Installation, String> {
+        let headers = self.identity_headers.iter();
+        Ok(Installation {
+            instance: instance.into(),
+            namespace: namespace.into(),
+            origin: self.origin()?,
+            endpoint_prefix: self.endpoint_prefix.as_str().into(),
+            auth_host: self.auth_host.clone(),
+            identity_headers: headers.map(|name| name.as_str().into()).collect(),
+            max_session: self.max_session,
+        })
     }
 
     fn origin(&self) -> Result<Origin, String> {
