@@ -1,8 +1,10 @@
 //! The Helm chart: what it renders, what it refuses, and what an API server makes of it.
 
-mod admission;
+mod account;
+mod place;
 mod render;
 mod rights;
+mod stamp;
 mod values;
 
 use anyhow::{Context, Result};

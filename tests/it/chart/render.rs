@@ -238,6 +238,37 @@ async fn the_pods_meet_the_restricted_pod_security_standard() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_kinds_are_installed_as_they_are_and_stay_on_uninstall() -> Result<()> {
+    let mut kinds = Vec::new();
+    for entry in std::fs::read_dir(chart().join("files/crds"))? {
+        let file = entry?.path();
+        if file
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
+        {
+            kinds.push(serde_saphyr::from_str::<Value>(&std::fs::read_to_string(
+                file,
+            )?)?);
+        }
+    }
+    assert_eq!(kinds.len(), 2);
+    let free = objects(&["crds.keep=false"]).await?;
+    let kept = objects(&[]).await?;
+    for mut kind in kinds {
+        let name = text(&kind, "/metadata/name").to_owned();
+        assert_eq!(object(&free, "CustomResourceDefinition", &name)?, &kind);
+        kind["metadata"]["annotations"] = json!({"helm.sh/resource-policy": "keep"});
+        assert_eq!(object(&kept, "CustomResourceDefinition", &name)?, &kind);
+    }
+    let none = objects(&["crds.enabled=false"]).await?;
+    assert!(
+        none.iter()
+            .all(|object| text(object, "/kind") != "CustomResourceDefinition")
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_disruption_budget_never_stands_in_the_way_of_a_single_replica() -> Result<()> {
     let budgets = async |settings: &[&str]| -> Result<Vec<String>> {
         let objects = objects(settings).await?;
