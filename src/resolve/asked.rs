@@ -47,6 +47,11 @@ pub(super) fn asked<'w>(world: &'w World, key: &'w Key) -> Asked<'w> {
     let annotations = Annotations::read(&ingress.ours);
     let by = if ingress.is_endpoint {
         By::Nobody
+    } else if let Some(why) = &ingress.unreadable {
+        By::Unclear(Failure::accepted(
+            Reason::Unreadable,
+            format!("Ingress {key} cannot be read: {why}. It is closed until that is mended."),
+        ))
     } else {
         by_whom(world, key, &annotations)
     };

@@ -72,6 +72,7 @@ pub fn project_ingress(
         nginx: under(NGINX_PREFIX),
         keys,
         is_endpoint: is_endpoint(meta, installation),
+        unreadable: None,
         source,
     }
 }

@@ -73,6 +73,8 @@ pub struct Ingress {
     pub keys: OurKeys,
     /// Whether this is an endpoint Ingress of this installation.
     pub is_endpoint: bool,
+    /// In a folder: why its file cannot be read any more. It counts as last read, and is closed.
+    pub unreadable: Option<Arc<str>>,
     /// Where it stands in a folder.
     pub source: Option<Source>,
 }

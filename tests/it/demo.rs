@@ -32,7 +32,7 @@ impl Bench {
         let demo = start_in(&folder).await;
         let manifest = std::fs::read_to_string(demo.manifests.join("provider.yaml")).unwrap();
         let secret = manifest
-            .rsplit_once("clientSecret: ")
+            .rsplit_once("client-secret: ")
             .unwrap()
             .1
             .trim()

@@ -14,6 +14,8 @@ mod chart;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod folder;
+#[cfg(test)]
 mod front_door;
 mod lease;
 #[cfg(test)]

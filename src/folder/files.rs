@@ -1,0 +1,155 @@
+//! What lies in the folder at a moment: the text of every manifest, the values of every mounted secret.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::published::Secret;
+
+/// Where to read.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// The folder with manifests: `*.yaml` and `*.yml`, not those of folders in it.
+    pub manifests: PathBuf,
+    /// A folder with secrets as files, as container engines mount them: `NAME/KEY`, or `NAME` for the key
+    /// `client-secret`.
+    pub secrets: Option<PathBuf>,
+}
+
+/// Everything that was there. What could not be read is in it too, with a sentence that says why.
+#[derive(Debug, Default)]
+pub(super) struct Snapshot {
+    /// The manifests by file name.
+    pub(super) manifests: BTreeMap<Arc<str>, Result<String, String>>,
+    /// Why the folder itself could not be read.
+    pub(super) unreadable: Option<String>,
+    /// The mounted secrets by name.
+    pub(super) secrets: BTreeMap<Arc<str>, SecretFiles>,
+    /// What is wrong with mounted secrets.
+    pub(super) secret_faults: Vec<String>,
+}
+
+/// The values of a mounted secret by key.
+pub(super) type SecretFiles = BTreeMap<Arc<str>, Secret>;
+
+/// What an object in Kubernetes may measure at most is 1.5 MiB; a file may hold several.
+const LARGEST: u64 = 8 * 1024 * 1024;
+/// The key that a Secret is asked for where nothing else is said.
+const USUAL_KEY: &str = "client-secret";
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// Reads everything. Blocks.
+    pub(super) fn take(paths: &Paths) -> Self {
+        let mut snapshot = Self::default();
+        match entries(&paths.manifests) {
+            Ok(entries) => {
+                for (name, path) in entries {
+                    if is_manifest(&path) {
+                        snapshot.manifests.insert(name, read_text(&path));
+                    }
+                }
+            }
+            Err(error) => snapshot.unreadable = Some(sentence(&paths.manifests, &error)),
+        }
+        if let Some(secrets) = &paths.secrets {
+            snapshot.take_secrets(secrets);
+        }
+        snapshot
+    }
+
+    fn take_secrets(&mut self, folder: &Path) {
+        let mut fault = |path: &Path, error: &io::Error| {
+            self.secret_faults.push(sentence(path, error));
+        };
+        let entries = match entries(folder) {
+            Ok(entries) => entries,
+            Err(error) => return fault(folder, &error),
+        };
+        for (name, path) in entries {
+            let read = if path.is_dir() {
+                read_keys(&path)
+            } else {
+                read_single(&path)
+            };
+            match read {
+                Ok(values) => {
+                    self.secrets.insert(name, values);
+                }
+                Err(error) => fault(&path, &error),
+            }
+        }
+    }
+}
+
+/// The visible entries of a folder. Hidden ones are how Kubernetes swaps a mounted folder, and what editors leave
+/// beside a file.
+fn entries(folder: &Path) -> io::Result<Vec<(Arc<str>, PathBuf)>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if let Some(name) = entry.file_name().to_str()
+            && !name.starts_with('.')
+        {
+            entries.push((Arc::from(name), entry.path()));
+        }
+    }
+    Ok(entries)
+}
+
+fn is_manifest(path: &Path) -> bool {
+    let named_so = path
+        .extension()
+        .is_some_and(|end| end == "yaml" || end == "yml");
+    named_so && !path.is_dir()
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    let bytes = read(path).map_err(|error| format!("cannot be read: {error}"))?;
+    String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
+}
+
+fn read_keys(folder: &Path) -> io::Result<SecretFiles> {
+    let mut values = SecretFiles::new();
+    for (key, path) in entries(folder)? {
+        if !path.is_dir() {
+            values.insert(key, secret(&path)?);
+        }
+    }
+    Ok(values)
+}
+
+fn read_single(path: &Path) -> io::Result<SecretFiles> {
+    Ok(SecretFiles::from([(USUAL_KEY.into(), secret(path)?)]))
+}
+
+/// Without the line break that editors and `echo` put at the end.
+fn secret(path: &Path) -> io::Result<Secret> {
+    let bytes = read(path)?;
+    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    Ok(Secret::new(line.strip_suffix(b"\r").unwrap_or(line)))
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    // A pipe would keep us waiting.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(LARGEST + 1)
+        .read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > LARGEST) {
+        return Err(io::Error::other("it is larger than 8 MiB"));
+    }
+    Ok(bytes)
+}
+
+fn sentence(path: &Path, error: &io::Error) -> String {
+    format!("{}: cannot be read: {error}", path.display())
+}

@@ -1,0 +1,148 @@
+//! The folder in force: read, resolved, published; and again whenever it changes.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Paths,
+    contents::{Contents, Look},
+    files::Snapshot,
+    watch::Watch,
+};
+use crate::{
+    published::{Installation, Table},
+    resolve::{Place, Problem, Resolution, Settings},
+};
+
+/// What a folder holds, published in a Table.
+pub struct Folder {
+    paths: Paths,
+    installation: Arc<Installation>,
+    contents: Contents,
+    resolution: Resolution,
+    table: Arc<ArcSwap<Table>>,
+}
+
+/// The folder is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {cause}. Name a folder with manifests that Vestibule can read", path = path.display())]
+pub struct NoFolder {
+    path: PathBuf,
+    cause: io::Error,
+}
+
+// === impl Folder ===
+
+impl Folder {
+    /// Reads the folder for the first time. Blocks for as long as that takes. What is wrong with a file is logged,
+    /// and closes what it covers.
+    ///
+    /// # Errors
+    /// If there is no folder at that path.
+    pub fn open(paths: Paths, installation: Arc<Installation>) -> Result<Self, NoFolder> {
+        for path in [Some(&paths.manifests), paths.secrets.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            std::fs::read_dir(path).map_err(|cause| NoFolder {
+                path: path.clone(),
+                cause,
+            })?;
+        }
+        let settings = Settings {
+            installation: Arc::clone(&installation),
+            place: Place::Folder,
+        };
+        let snapshot = Snapshot::take(&paths);
+        let mut folder = Self {
+            paths,
+            installation,
+            contents: Contents::default(),
+            resolution: Resolution::new(Arc::new(settings)),
+            table: Arc::default(),
+        };
+        folder.take(snapshot);
+        Ok(folder)
+    }
+
+    /// The Table, kept up to date by `follow`.
+    #[must_use]
+    pub fn table(&self) -> &Arc<ArcSwap<Table>> {
+        &self.table
+    }
+
+    /// Follows the folder until `stop`.
+    pub async fn follow(mut self, stop: CancellationToken) {
+        let mut watch = Watch::new(self.paths.clone());
+        loop {
+            // First a look: something may have changed between reading and watching.
+            let paths = self.paths.clone();
+            let snapshot = tokio::task::spawn_blocking(move || Snapshot::take(&paths));
+            match snapshot.await {
+                Ok(snapshot) => self.take(snapshot),
+                Err(error) => {
+                    tracing::error!(%error, "the folder could not be read; what was read before stays in force")
+                }
+            }
+            if stop.run_until_cancelled(watch.changed()).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, snapshot: Snapshot) {
+        let look = self.contents.take(snapshot, &self.installation);
+        log_look(&look);
+        for change in look.changes {
+            self.resolution.apply(change);
+        }
+        let settled = self.resolution.settle();
+        settled.problems.iter().for_each(log_problem);
+        if settled.table_changed {
+            self.table.store(Arc::new(self.resolution.table().clone()));
+        }
+    }
+}
+
+fn log_look(look: &Look) {
+    for complaint in &look.complaints {
+        let place = complaint.to_string();
+        let file = complaint.file.as_deref().unwrap_or_default();
+        if complaint.closes {
+            tracing::error!(
+                manifest.file = file,
+                manifest.line = complaint.line,
+                manifest.column = complaint.column,
+                "{place}. What it covers is closed until that is mended"
+            );
+        } else {
+            tracing::warn!(
+                manifest.file = file,
+                manifest.line = complaint.line,
+                "{place}"
+            );
+        }
+    }
+    for file in &look.mended {
+        tracing::info!(
+            manifest.file = &**file,
+            "{file} can be read again, and counts"
+        );
+    }
+}
+
+fn log_problem(problem: &Problem) {
+    let (file, line) = problem
+        .source
+        .as_ref()
+        .map_or(("", 0), |source| (&*source.file, source.line));
+    tracing::warn!(
+        manifest.file = file,
+        manifest.line = line,
+        reason = problem.reason.as_str(),
+        "{}",
+        problem.message
+    );
+}
