@@ -76,14 +76,14 @@ impl Metrics {
             },
             ..metrics
         };
-        registry.register("vestibule_checks", "Requests judged, by outcome", checks);
+        registry.register("checks", "Requests judged, by outcome", checks);
         registry.register(
-            "vestibule_sign_ins",
+            "sign_ins",
             "Sign-ins that came back, by provider and result",
             metrics.sign_ins.clone(),
         );
         registry.register(
-            "vestibule_sign_outs",
+            "sign_outs",
             "People who signed out",
             metrics.sign_outs.clone(),
         );

@@ -59,12 +59,13 @@ pub(super) async fn follow_key_ring(
     mut ring: watch::Receiver<Option<Arc<KeyRing>>>,
     keys: Arc<ArcSwap<Option<Keys>>>,
     readiness: Readiness,
+    part: &'static str,
 ) {
     loop {
         let current = ring.borrow_and_update().clone();
         if let Some(current) = current {
             keys.store(Arc::new(Some(Keys::new(current))));
-            readiness.report("session keys");
+            readiness.report(part);
         }
         if ring.changed().await.is_err() {
             return;

@@ -65,12 +65,12 @@ impl Metrics {
             }),
         };
         registry.register(
-            "vestibule_provider_requests",
+            "provider_requests",
             "Requests to identity providers",
             metrics.requests.clone(),
         );
         registry.register(
-            "vestibule_provider_request_duration_seconds",
+            "provider_request_duration_seconds",
             "How long identity providers take to answer",
             metrics.durations.clone(),
         );
