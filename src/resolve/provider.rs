@@ -215,13 +215,15 @@ fn is_plain_http(issuer: &str) -> Result<bool, String> {
     {
         return refused("has a user, a query or a fragment; an issuer has none");
     }
-    let host = url.host_str().unwrap_or_default();
+    let on_this_machine = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(_)) | None => false,
+    };
     match url.scheme() {
-        "https" if !host.is_empty() => Ok(false),
-        "http" if host == "localhost" || host == "127.0.0.1" || host.ends_with(".localhost") => {
-            Ok(true)
-        }
-        "http" => refused("is not https; plain http is let pass for localhost only"),
+        "https" if url.has_host() => Ok(false),
+        "http" if on_this_machine => Ok(true),
+        "http" => refused("is not https; plain http is let pass for loopback only"),
         _ => refused("is not an https URL"),
     }
 }

@@ -113,7 +113,7 @@ pub enum ProviderType {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
-    validation = Rule::new(r"self.issuerURL.matches('^https://[^/?#@]+(/[^?#]*)?$') || self.issuerURL.matches('^http://(localhost|127\\.0\\.0\\.1|([A-Za-z0-9-]+\\.)+localhost)(:[0-9]+)?(/[^?#]*)?$')").message("issuerURL is an https URL without user, query or fragment. Plain http is let pass for localhost only")
+    validation = Rule::new(r"self.issuerURL.matches('^https://[^/?#@]+(/[^?#]*)?$') || self.issuerURL.matches('^http://(localhost|127\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}|([A-Za-z0-9-]+\\.)+localhost)(:[0-9]+)?(/[^?#]*)?$')").message("issuerURL is an https URL without user, query or fragment. Plain http is let pass for loopback only")
 )]
 pub struct OidcProvider {
     /// The issuer, exactly as it stands in the `iss` claim. Its metadata is read from

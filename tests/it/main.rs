@@ -18,5 +18,8 @@ mod folder;
 #[cfg(test)]
 mod front_door;
 mod lease;
+mod product;
 #[cfg(test)]
 mod provider;
+#[cfg(test)]
+mod story;
