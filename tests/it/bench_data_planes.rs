@@ -40,23 +40,24 @@ impl Site {
         );
         let signin = "auth-signin=http://$host:8080/oauth2/start?m=$request_method";
         let headers = "auth-response-headers=X-Auth-Request-User,X-Auth-Request-Email";
-        for annotation in [&url, signin, headers] {
-            site.annotate(cluster, annotation).await?;
-        }
+        // At once, so that nobody sees one without the others.
+        site.annotate(cluster, &[&url, signin, headers]).await?;
         Ok(site)
     }
 
-    async fn annotate(&self, cluster: &Cluster, annotation: &str) -> Result<String> {
-        let annotation = format!("nginx.ingress.kubernetes.io/{annotation}");
-        let arguments = [
+    async fn annotate(&self, cluster: &Cluster, annotations: &[&str]) -> Result<String> {
+        let keys = annotations
+            .iter()
+            .map(|annotation| format!("nginx.ingress.kubernetes.io/{annotation}"));
+        let wiki = [
             "-n",
             &self.namespace,
             "annotate",
             "--overwrite",
             "ingress",
             "wiki",
-            &annotation,
         ];
+        let arguments: Vec<String> = wiki.map(str::to_owned).into_iter().chain(keys).collect();
         cluster.kubectl(&arguments).await
     }
 
@@ -197,7 +198,7 @@ async fn nginx_refuses_what_ingress_nginx_would_not_serve_as_written() -> Result
             &query,
         ];
         let before = cluster.kubectl(&arguments).await?;
-        site.annotate(cluster, annotation).await?;
+        site.annotate(cluster, &[annotation]).await?;
         let error = nginx.sync().await.expect_err(annotation);
         assert!(
             format!("{error:#}").contains(reason),
@@ -208,7 +209,7 @@ async fn nginx_refuses_what_ingress_nginx_would_not_serve_as_written() -> Result
         } else {
             format!("{key}={before}")
         };
-        site.annotate(cluster, &undo).await?;
+        site.annotate(cluster, &[&undo]).await?;
     }
     nginx.sync().await
 }

@@ -3,6 +3,7 @@
 //! processes under the same service accounts.
 
 mod control_plane;
+mod services;
 
 use std::{
     fs,
@@ -39,6 +40,7 @@ pub struct Cluster {
     control_plane: ControlPlane,
     folder: PathBuf,
     admin: PathBuf,
+    services_policy: OnceCell<()>,
 }
 
 /// A namespace of one test. It stays until it is deleted or the cluster ends.
@@ -61,6 +63,7 @@ impl Cluster {
             control_plane,
             folder,
             admin,
+            services_policy: OnceCell::new(),
         })
     }
 

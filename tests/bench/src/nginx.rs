@@ -43,6 +43,7 @@ struct Listeners {
 impl<'a> Nginx<'a> {
     /// Starts it without any host; [`Nginx::sync`] loads the Ingresses.
     pub async fn start(cluster: &'a Cluster, ingress_class: &str) -> Result<Self> {
+        cluster.ingresses_lead_to_cluster_ips().await?;
         let listeners = Listeners {
             http: loopback::free_component_address()?,
             status: loopback::free_component_address()?,

@@ -43,6 +43,7 @@ impl Traefik {
     /// Starts it under a service account of its own, and waits until it answers.
     pub async fn start(cluster: &Cluster, options: Options) -> Result<Self> {
         let class = &options.ingress_class;
+        cluster.ingresses_lead_to_cluster_ips().await?;
         cluster.apply(&objects(class)).await?;
         let token = cluster.service_account_token("traefik", "traefik").await?;
         let http = match options.http {
@@ -199,11 +200,7 @@ pub fn ingress(
 ) -> Result<String> {
     let ingress = serde_json::json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
-        "metadata": {
-            "name": name, "namespace": namespace,
-            // There are no endpoints behind the Services of the bench.
-            "annotations": {"nginx.ingress.kubernetes.io/service-upstream": "true"},
-        },
+        "metadata": {"name": name, "namespace": namespace},
         "spec": {
             "ingressClassName": class,
             "rules": [{"host": host, "http": {"paths": [{
