@@ -8,7 +8,12 @@ mod folder;
 mod provider;
 mod service;
 
-use std::{io, net::Ipv4Addr, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use axum::Router;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -44,6 +49,10 @@ pub struct Setting {
 pub struct Demo {
     /// The issuer of the example provider.
     pub issuer: String,
+    /// Where the wiki listens.
+    pub wiki: SocketAddr,
+    /// Where Grafana listens.
+    pub grafana: SocketAddr,
     /// The manifests, to be served and to be edited.
     pub manifests: PathBuf,
     /// Where the product keeps its session keys.
@@ -118,6 +127,8 @@ impl Demo {
         parts.spawn(serve(grafana.0, service(service::GRAFANA)));
         Ok(Self {
             issuer,
+            wiki: (Ipv4Addr::LOCALHOST, now.ports.wiki).into(),
+            grafana: (Ipv4Addr::LOCALHOST, now.ports.grafana).into(),
             manifests: folder.manifests(),
             state: folder.state(),
             parts,

@@ -46,6 +46,7 @@ impl<'a> Installation<'a> {
     /// Installs the chart with these settings (`key=value`, as after `--set`). `program` is the
     /// `vestibule` to run.
     pub async fn new(cluster: &'a Cluster, program: &Path, settings: &[&str]) -> Result<Self> {
+        cluster.ingresses_lead_to_cluster_ips().await?;
         let public_port = format!("service.publicPort={PUBLIC_PORT}");
         let mut settings = [settings, &[public_port.as_str()]].concat();
         helm::install(cluster.kubeconfig(), &settings).await?;
