@@ -1,5 +1,6 @@
 //! The command line: one file per command; the only place that wires the parts together.
 
+mod crd;
 mod endpoint;
 
 use std::process::ExitCode;
@@ -15,14 +16,17 @@ struct Cli {
 }
 
 #[derive(Subcommand, Debug)]
-enum Command {}
+enum Command {
+    Crd(crd::Options),
+}
 
 /// Runs the program with its arguments.
 #[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    let outcome: anyhow::Result<()> = match cli.command {};
-    #[expect(unreachable_code, reason = "commands come with the next commits")]
+    let outcome = match cli.command {
+        Command::Crd(options) => crd::run(&options),
+    };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -359,45 +359,25 @@ mod tests {
         ]);
         assert_eq!((read.opt_in, read.errors), (OptIn::In, vec![]));
         insta::assert_yaml_snapshot!(read.spec, @r#"
-        {
-          "identityProviders": [
-            "corp"
-          ],
-          "allow": [
-            {
-              "emailDomains": [
-                "corp.example",
-                "*.corp.example"
-              ],
-              "groups": [
-                "staff"
-              ]
-            },
-            {
-              "emails": [
-                "ann@partner.example"
-              ],
-              "groups": [
-                "staff"
-              ]
-            }
-          ],
-          "rules": [
-            {
-              "paths": [
-                {
-                  "type": "Exact",
-                  "value": "/healthz"
-                },
-                {
-                  "type": "Prefix",
-                  "value": "/static/"
-                }
-              ],
-              "access": "Public"
-            }
-          ]
-        }
+        identityProviders:
+          - corp
+        allow:
+          - emailDomains:
+              - corp.example
+              - "*.corp.example"
+            groups:
+              - staff
+          - emails:
+              - ann@partner.example
+            groups:
+              - staff
+        rules:
+          - paths:
+              - type: Exact
+                value: /healthz
+              - type: Prefix
+                value: /static/
+            access: Public
         "#);
     }
 

@@ -383,7 +383,7 @@ pub struct HostStatus {
     /// Which data plane serves it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_plane: Option<String>,
-    /// Programmed, Pending or NotProtected.
+    /// Programmed, Pending, NotProtected or Closed.
     pub state: String,
     /// Why, if it is not Programmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -47,7 +47,7 @@ enum Form {
 const FREEZES: &str = "ingress-nginx refuses the whole Ingress because of it and goes on with the last version it accepted, which may be an open one";
 const SERVER_NAME: &str = "^$[](){}*+?|&=\\, ";
 
-const FORMS: [(&str, Form); 33] = [
+const FORMS: [(&str, Form); 32] = [
     ("auth-snippet", Form::Absent),
     ("configuration-snippet", Form::Absent),
     ("modsecurity-snippet", Form::Absent),
@@ -63,7 +63,6 @@ const FORMS: [(&str, Form); 33] = [
     ("custom-http-errors", Form::ErrorCodes),
     ("default-backend", Form::ServiceName),
     ("fastcgi-index", Form::Characters("")),
-    ("force-ssl-redirect", Form::Boolean),
     ("from-to-www-redirect", Form::Boolean),
     ("http2-push-preload", Form::Boolean),
     ("limit-allowlist", Form::Networks),
