@@ -16,6 +16,7 @@ mod json;
 mod keys;
 mod metrics;
 mod oidc;
+mod resolver;
 #[cfg(test)]
 mod signer;
 

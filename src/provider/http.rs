@@ -13,10 +13,12 @@ use super::{
     error::ProviderError,
     json,
     metrics::{Metrics, Operation, Outcome},
+    resolver::Resolver,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3);
 const LARGEST_BODY: usize = 1024 * 1024;
 const USER_AGENT: &str = concat!("vestibule/", env!("CARGO_PKG_VERSION"));
 
@@ -60,7 +62,10 @@ pub(super) fn client() -> Client {
             .user_agent(USER_AGENT)
             .redirect(redirect::Policy::none())
             .referer(false)
+            .dns_resolver(Resolver)
             .connect_timeout(CONNECT_TIMEOUT)
+            // Sooner than servers close idle connections (Node after 5 s): a code cannot be sent twice.
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .timeout(TOTAL_TIMEOUT)
     };
     builder().build().unwrap_or_else(|error| {
@@ -261,4 +266,29 @@ fn innermost(error: &dyn Error) -> String {
         cause = deeper;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn plain_http_does_not_leave_this_process_without_the_switch() {
+        let metrics = Metrics::register(&mut Registry::default());
+        for (plain_http, url) in [
+            (false, "http://127.0.0.1:1/"),
+            (false, "HTTP://localhost:1/"),
+            (true, "ftp://127.0.0.1:1/"),
+        ] {
+            let outgoing = Outgoing::new(client(), metrics.clone(), "corp".into(), plain_http);
+            let url = Url::parse(url).unwrap();
+            let failure = outgoing
+                .document(Operation::Discovery, &url)
+                .await
+                .unwrap_err();
+            assert!(matches!(failure, HttpFailure::Scheme(_)), "{failure}");
+        }
+    }
 }

@@ -198,6 +198,24 @@ async fn a_person_of_a_certified_provider_signs_in_although_userinfo_alone_tells
 }
 
 #[tokio::test]
+async fn every_name_below_localhost_is_this_machine() {
+    let (bench, _key, lying, settings) = honest().await;
+    let issuer = lying.issuer().replace("127.0.0.1", "id.corp.localhost");
+    let mut metadata = lying.metadata();
+    metadata["issuer"] = json!(issuer);
+    lying.answers(DISCOVERY, Answer::Json(metadata));
+    let named = ProviderKind::Oidc {
+        issuer: issuer.into(),
+        insecure_http: true,
+    };
+    let settings = ProviderSettings {
+        kind: named,
+        ..(*settings).clone()
+    };
+    bench.url(&Arc::new(settings)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_wrong_secret_is_an_administrators_matter() {
     let registered = RegisteredClient::new("vestibule", "another secret", &[REDIRECT]);
     let provider = OidcProvider::start(Settings::new(registered))
