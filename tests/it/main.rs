@@ -3,6 +3,8 @@
 //! One binary, a module per subject. `bench_*` prove the components themselves, so that a failure
 //! elsewhere is Vestibule's.
 
+#[cfg(test)]
+mod admission;
 mod bench_cluster;
 mod bench_data_planes;
 mod bench_provider;

@@ -43,11 +43,13 @@ impl Product {
     /// The one of this run; started by whoever needs it first.
     pub(crate) async fn shared() -> Result<&'static Self> {
         static PRODUCT: OnceCell<Product> = OnceCell::const_new();
-        PRODUCT.get_or_try_init(Self::start).await
+        PRODUCT
+            .get_or_try_init(async || Self::start(Cluster::shared().await?, &[]).await)
+            .await
     }
 
-    async fn start() -> Result<Self> {
-        let cluster = Cluster::shared().await?;
+    /// Installs it into a cluster that has none yet.
+    pub(crate) async fn start(cluster: &'static Cluster, settings: &[&str]) -> Result<Self> {
         let redirect = format!("https://{AUTH_HOST}/oauth2/callback/corp");
         let client = RegisteredClient::new("vestibule", "story-secret", &[&redirect]);
         let provider = OidcProvider::start(Settings::new(client)).await?;
@@ -56,14 +58,14 @@ impl Product {
             ..traefik::Options::default()
         };
         let traefik = Traefik::start(cluster, options).await?;
-        let settings = [
+        let ours = [
             &format!("authHost.host={AUTH_HOST}"),
             &format!("authHost.ingress.className={CLASS}"),
             r"authHost.ingress.annotations.nginx\.ingress\.kubernetes\.io/service-upstream='true'",
         ];
         let program = Path::new(env!("CARGO_BIN_EXE_vestibule"));
-        let installation =
-            Installation::new(cluster, program, &settings.map(|s| s as &str)).await?;
+        let settings = [&ours.map(|s| s as &str)[..], settings].concat();
+        let installation = Installation::new(cluster, program, &settings).await?;
         cluster
             .secret(NAMESPACE, "corp", &[("client-secret", "story-secret")])
             .await?;
