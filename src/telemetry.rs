@@ -1,5 +1,7 @@
 //! Logs: one line an event, on standard output.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::settings::{LogFormat, LogOptions};
@@ -14,7 +16,7 @@ pub fn start(options: &LogOptions) -> Result<(), String> {
     let lines = tracing_subscriber::fmt().with_env_filter(filter);
     let started = match options.log_format {
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
-        LogFormat::Text => lines.try_init(),
+        LogFormat::Text => lines.with_ansi(std::io::stdout().is_terminal()).try_init(),
     };
     started.map_err(|error| error.to_string())
 }

@@ -1,0 +1,151 @@
+//! `vestibule serve`: the auth endpoint without Kubernetes, and the front door if asked for. `demo` is the same on
+//! an example folder.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use clap::Args;
+use hyper_util::service::TowerToHyperService;
+use prometheus_client::registry::Registry;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::endpoint;
+use crate::{
+    auth::Proxies,
+    clock::Clock,
+    folder::{self, Folder, Paths},
+    front_door::FrontDoor,
+    published::Installation,
+    server::{Limits, Listener, Readiness, admin_router, stop_on_signal},
+    session::Keys,
+    settings::{LogOptions, PublicOptions},
+    telemetry,
+};
+
+/// Serve the endpoint from a folder of manifests, without Kubernetes
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    /// The folder with manifests: Ingress, ProtectedService, IdentityProvider, Secret. Edits count at once
+    #[arg(long, env = "VESTIBULE_MANIFESTS", value_name = "DIR")]
+    manifests: PathBuf,
+
+    /// A folder with client secrets as files: NAME/KEY, or NAME for the key client-secret
+    #[arg(long, env = "VESTIBULE_SECRETS_DIR", value_name = "DIR")]
+    secrets_dir: Option<PathBuf>,
+
+    /// Where the session keys are kept; they are made at the first start
+    #[arg(
+        long,
+        env = "VESTIBULE_STATE",
+        value_name = "DIR",
+        default_value = "/var/lib/vestibule"
+    )]
+    state: PathBuf,
+
+    /// Where nginx, or another proxy in front, reaches the auth endpoint
+    #[arg(
+        long,
+        env = "VESTIBULE_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:4180"
+    )]
+    listen: SocketAddr,
+
+    /// Be the proxy too: route each host to the service behind it, on this address
+    #[arg(long, env = "VESTIBULE_FRONT_DOOR", value_name = "ADDRESS")]
+    front_door: Option<SocketAddr>,
+
+    /// Where health and metrics are
+    #[arg(
+        long,
+        env = "VESTIBULE_ADMIN_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:9090"
+    )]
+    admin_listen: SocketAddr,
+
+    #[command(flatten)]
+    public: PublicOptions,
+
+    #[command(flatten)]
+    log: LogOptions,
+}
+
+/// The product on a folder, with its listeners bound.
+pub(super) struct Standalone {
+    pub(super) installation: Arc<Installation>,
+    pub(super) paths: Paths,
+    pub(super) state: PathBuf,
+    pub(super) endpoint: Option<Listener>,
+    pub(super) front_door: Option<Listener>,
+    pub(super) admin: Option<Listener>,
+}
+
+/// Runs until the signal to stop.
+pub(super) async fn run(options: Options) -> anyhow::Result<()> {
+    telemetry::start(&options.log).map_err(anyhow::Error::msg)?;
+    // A folder is an installation of its own; in a manifest its namespace need not be written.
+    let installation = options.public.installation("vestibule", "vestibule");
+    let bind = async |address| Listener::bind(address, Limits::default()).await;
+    let standalone = Standalone {
+        installation: Arc::new(installation.map_err(anyhow::Error::msg)?),
+        paths: Paths {
+            manifests: options.manifests,
+            secrets: options.secrets_dir,
+        },
+        state: options.state,
+        endpoint: Some(bind(options.listen).await.context("--listen")?),
+        front_door: match options.front_door {
+            Some(address) => Some(bind(address).await.context("--front-door")?),
+            None => None,
+        },
+        admin: Some(bind(options.admin_listen).await.context("--admin-listen")?),
+    };
+    standalone.serve(stop_on_signal()).await
+}
+
+// === impl Standalone ===
+
+impl Standalone {
+    /// Serves until `stop`, then lets requests in flight finish.
+    pub(super) async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let ring = folder::key_ring(&self.state).context("--state")?;
+        let folder =
+            Folder::open(self.paths, Arc::clone(&self.installation)).context("--manifests")?;
+        let mut registry = Registry::default();
+        let parts = endpoint::assemble(
+            self.installation,
+            Arc::clone(folder.table()),
+            Arc::new(ArcSwap::from_pointee(Some(Keys::new(Arc::new(ring))))),
+            Proxies::AskHere,
+            Clock::System,
+            &mut registry,
+        )?;
+        tokio::spawn(endpoint::log_observations(parts.observations));
+
+        let mut running = JoinSet::new();
+        running.spawn(folder.follow(stop.clone()));
+        if let Some(listener) = self.endpoint {
+            let address = listener.address()?;
+            let router = TowerToHyperService::new(parts.router.clone());
+            running.spawn(listener.serve(router, stop.clone()));
+            tracing::info!(%address, "the auth endpoint serves");
+        }
+        if let Some(listener) = self.front_door {
+            let address = listener.address()?;
+            let door = FrontDoor::new(parts.gate, parts.router);
+            running.spawn(listener.serve(door, stop.clone()));
+            tracing::info!(%address, "the front door is open");
+        }
+        if let Some(listener) = self.admin {
+            // Everything has been read before any listener serves.
+            let ready = Readiness::waiting_for(&[]);
+            let router = TowerToHyperService::new(admin_router(ready, registry));
+            running.spawn(listener.serve(router, stop.clone()));
+        }
+        running.join_all().await;
+        Ok(())
+    }
+}
