@@ -1,10 +1,7 @@
 //! The command line: one file per command; the only place that wires the parts together.
 
-<<<<<<< HEAD
 mod crd;
-=======
 mod demo;
->>>>>>> 1f2920f (Add serve and demo)
 mod endpoint;
 mod serve;
 
@@ -23,12 +20,9 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-<<<<<<< HEAD
     Crd(crd::Options),
-=======
-    Serve(serve::Options),
+    Serve(Box<serve::Options>),
     Demo(demo::Options),
->>>>>>> 1f2920f (Add serve and demo)
 }
 
 /// Runs the program with its arguments.
@@ -36,12 +30,9 @@ enum Command {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
-<<<<<<< HEAD
         Command::Crd(options) => crd::run(&options),
-=======
-        Command::Serve(options) => wait(serve::run(options)),
+        Command::Serve(options) => wait(serve::run(*options)),
         Command::Demo(options) => wait(demo::run(options)),
->>>>>>> 1f2920f (Add serve and demo)
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
