@@ -114,7 +114,7 @@ impl Standalone {
         let ring = folder::key_ring(&self.state).context("--state")?;
         let folder =
             Folder::open(self.paths, Arc::clone(&self.installation)).context("--manifests")?;
-        let mut registry = Registry::default();
+        let mut registry = Registry::with_prefix("vestibule");
         let parts = endpoint::assemble(
             self.installation,
             Arc::clone(folder.table()),

@@ -82,10 +82,14 @@ impl Contents {
         let mounted = secrets
             .into_iter()
             .map(|(name, values)| Object::Secret(name, values));
-        let mut complaints: BTreeSet<Complaint> = unreadable
+        let whole = unreadable.map(|why| Complaint {
+            closes: true,
+            ..Complaint::general(why)
+        });
+        let mut complaints: BTreeSet<Complaint> = secret_faults
             .into_iter()
-            .chain(secret_faults)
             .map(Complaint::general)
+            .chain(whole)
             .collect();
         complaints.extend(
             self.files
@@ -121,39 +125,31 @@ impl Contents {
         mounted: impl Iterator<Item = Object>,
         complaints: &mut BTreeSet<Complaint>,
     ) -> BTreeMap<Id, Object> {
-        let mut places: BTreeMap<Id, Vec<(Option<&Arc<str>>, Object)>> = BTreeMap::new();
         let in_files = self.files.iter().flat_map(|(name, file)| {
-            file.objects
-                .iter()
-                .map(move |object| (Some(name), object.clone()))
+            let objects = file.objects.iter().cloned();
+            objects.map(|object| (&**name, object))
         });
-        for (file, object) in in_files.chain(mounted.map(|object| (None, object))) {
-            places.entry(object.id()).or_default().push((file, object));
-        }
+        let mounted = mounted.map(|object| ("the folder with secrets", object));
         let mut objects = BTreeMap::new();
-        for (id, mut found) in places {
-            if found.len() > 1 {
-                let named = found
-                    .iter()
-                    .map(|(file, _)| file.map_or("the folder with secrets", |file| file));
-                let named: Vec<&str> = named.collect();
-                let why = format!(
-                    "{id} stands in {}; it can stand in one place only",
-                    named.join(" and in ")
-                );
-                complaints.insert(Complaint {
-                    closes: true,
-                    ..Complaint::general(why.clone())
-                });
-                for (_, object) in &mut found {
-                    object.close(&why.as_str().into());
-                }
-                // A Secret of which there are two is none.
-                found.retain(|(_, object)| !matches!(object, Object::Secret(..)));
+        let mut places: BTreeMap<Id, Vec<&str>> = BTreeMap::new();
+        for (place, object) in in_files.chain(mounted) {
+            places.entry(object.id()).or_default().push(place);
+            objects.entry(object.id()).or_insert(object);
+        }
+        for (id, places) in places.into_iter().filter(|(_, places)| places.len() > 1) {
+            let places = places.join(" and in ");
+            let why = format!("{id} stands in {places}; it can stand in one place only");
+            if let Some(object) = objects.get_mut(&id) {
+                object.close(&why.as_str().into());
             }
-            if let Some((_, object)) = found.into_iter().next() {
-                objects.insert(id, object);
+            // Closing does nothing to a Secret, and of two nobody knows which one is meant.
+            if matches!(id, Id::Secret(_)) {
+                objects.remove(&id);
             }
+            complaints.insert(Complaint {
+                closes: true,
+                ..Complaint::general(why)
+            });
         }
         objects
     }
