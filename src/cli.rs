@@ -1,9 +1,11 @@
 //! The command line: one file per command; the only place that wires the parts together.
 
+mod controller;
 mod crd;
 mod demo;
 mod endpoint;
 mod serve;
+mod unprotect;
 
 use std::process::ExitCode;
 
@@ -20,6 +22,10 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Watch a cluster and protect its Ingresses
+    Controller(Box<controller::Options>),
+    /// Open Ingresses again, with your own rights, whether or not Vestibule still runs
+    Unprotect(unprotect::Options),
     Crd(crd::Options),
     Serve(Box<serve::Options>),
     Demo(demo::Options),
@@ -30,6 +36,8 @@ enum Command {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
+        Command::Controller(options) => wait(controller::run(*options)),
+        Command::Unprotect(options) => wait(unprotect::run(options)),
         Command::Crd(options) => crd::run(&options),
         Command::Serve(options) => wait(serve::run(*options)),
         Command::Demo(options) => wait(demo::run(options)),
@@ -45,6 +53,8 @@ pub fn run() -> ExitCode {
 
 /// Runs a command that waits for things.
 fn wait(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    // Every TLS connection of the process is made with this one; a second call would change nothing.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();

@@ -1,8 +1,22 @@
 //! Vestibule in a cluster: what is watched becomes a World, what `resolve` plans becomes writes.
+//!
+//! Every replica watches and resolves (`source`); a controller that holds the Lease also writes (`apply`).
 
+pub mod source;
+
+mod apply;
 pub mod events;
 pub mod keys;
 pub mod lease;
 pub mod metrics;
-pub mod queue;
-pub mod watch;
+mod objects;
+mod projections;
+mod queue;
+mod secrets;
+mod status;
+pub mod unprotect;
+mod watch;
+mod watches;
+pub mod write;
+
+pub use objects::labels;

@@ -1,12 +1,14 @@
 //! What the controller counts. Labels come from closed sets, never from a name in the cluster.
 
-use std::sync::atomic::AtomicU64;
+use std::{collections::HashMap, sync::atomic::AtomicU64};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
+
+use crate::{resolve::Plan, resource::Key};
 
 /// The cluster half's metrics; clones share their values.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +37,10 @@ pub struct Written {
     /// How it went.
     pub result: Outcome,
 }
+
+/// How many hosts each ProtectedService adds to each state.
+#[derive(Debug, Default)]
+pub struct HostCounts(HashMap<Key, Vec<&'static str>>);
 
 /// A kind alone.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -133,5 +139,45 @@ impl Metrics {
         self.reconcile
             .get_or_create(&Written { kind, result })
             .inc();
+    }
+}
+
+// === impl HostCounts ===
+
+impl HostCounts {
+    /// Counts the hosts in the report among these plans instead of what was counted for the service before.
+    pub fn count(&mut self, key: &Key, plans: &[Plan], metrics: &Metrics) {
+        let add = |state: &'static str, change: i64| {
+            metrics
+                .protected_hosts
+                .get_or_create(&HostState { state })
+                .inc_by(change);
+        };
+        for state in self.0.remove(key).unwrap_or_default() {
+            add(state, -1);
+        }
+        let reports = plans.iter().filter_map(|plan| match plan {
+            Plan::ServiceStatus { report, .. } => Some(report),
+            _ => None,
+        });
+        let states: Vec<_> = reports
+            .flat_map(|report| &report.hosts)
+            .map(|host| label(&host.state))
+            .collect();
+        for state in &states {
+            add(state, 1);
+        }
+        if !states.is_empty() {
+            self.0.insert(key.clone(), states);
+        }
+    }
+}
+
+/// The states of a host are a closed set; what is not in it is the worst of them.
+fn label(state: &str) -> &'static str {
+    match state {
+        "Programmed" => "programmed",
+        "Pending" => "pending",
+        _ => "not_protected",
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attempt {
+pub(super) enum Attempt {
     /// Nothing is left to do.
     Done,
     /// It could not be done now.
@@ -22,7 +22,7 @@ pub enum Attempt {
 
 /// Pauses between attempts for one key.
 #[derive(Clone, Copy, Debug)]
-pub struct Pauses {
+pub(super) struct Pauses {
     /// After the first failure; doubles with each further one.
     pub first: Duration,
     /// Never longer than this.
@@ -31,7 +31,7 @@ pub struct Pauses {
 
 /// The work there is.
 #[derive(Debug)]
-pub struct Queue<K, W> {
+pub(super) struct Queue<K, W> {
     pauses: Pauses,
     entries: HashMap<K, Entry<K, W>>,
     ready: VecDeque<K>,
@@ -74,7 +74,7 @@ impl Default for Pauses {
 impl<K: Clone + Eq + Hash, W: Clone + PartialEq> Queue<K, W> {
     /// An empty queue.
     #[must_use]
-    pub fn new(pauses: Pauses) -> Self {
+    pub(super) fn new(pauses: Pauses) -> Self {
         Self {
             pauses,
             entries: HashMap::new(),
@@ -88,7 +88,7 @@ impl<K: Clone + Eq + Hash, W: Clone + PartialEq> Queue<K, W> {
 
     /// Wants `work` for `key`, instead of whatever was wanted before. It waits for the keys in `after` that
     /// are due now. Wanting what already failed does not shorten its pause.
-    pub fn want(&mut self, key: K, work: W, after: Vec<K>) {
+    pub(super) fn want(&mut self, key: K, work: W, after: Vec<K>) {
         let Some(entry) = self.entries.get_mut(&key) else {
             let entry = Entry {
                 work: Some(work),
@@ -114,7 +114,7 @@ impl<K: Clone + Eq + Hash, W: Clone + PartialEq> Queue<K, W> {
     }
 
     /// Wants nothing for `key` any more. An attempt that is under way goes on.
-    pub fn drop_wish(&mut self, key: &K) {
+    pub(super) fn drop_wish(&mut self, key: &K) {
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
@@ -127,7 +127,7 @@ impl<K: Clone + Eq + Hash, W: Clone + PartialEq> Queue<K, W> {
 
     /// The next key to attempt, if fewer than `limit` attempts are under way. Whoever takes it reports
     /// back with `finished`.
-    pub fn start(&mut self, limit: usize, now: Instant) -> Option<(K, W)> {
+    pub(super) fn start(&mut self, limit: usize, now: Instant) -> Option<(K, W)> {
         self.wake(now);
         while self.running < limit {
             let key = self.ready.pop_front()?;
@@ -160,7 +160,7 @@ impl<K: Clone + Eq + Hash, W: Clone + PartialEq> Queue<K, W> {
     }
 
     /// The attempt at `work` for `key` has ended.
-    pub fn finished(&mut self, key: &K, work: W, attempt: Attempt, now: Instant) {
+    pub(super) fn finished(&mut self, key: &K, work: W, attempt: Attempt, now: Instant) {
         self.running = self.running.saturating_sub(1);
         if let Some(entry) = self.entries.get_mut(key) {
             match (entry.work.is_some(), attempt) {
@@ -193,14 +193,8 @@ impl<K: Clone + Eq + Hash, W: Clone + PartialEq> Queue<K, W> {
 
     /// When the next delayed key is due.
     #[must_use]
-    pub fn next_due(&self) -> Option<Instant> {
+    pub(super) fn next_due(&self) -> Option<Instant> {
         self.delayed.keys().next().map(|(due, _)| *due)
-    }
-
-    /// How many attempts are under way.
-    #[must_use]
-    pub fn running(&self) -> usize {
-        self.running
     }
 
     fn is_due(&self, key: &K) -> bool {
@@ -258,7 +252,7 @@ mod tests {
         assert_eq!(queue.start(9, now), Some(("a", 3)));
         queue.finished(&"a", 3, Attempt::Done, now);
         assert_eq!(queue.start(9, now), None);
-        assert!(queue.entries.is_empty() && queue.running() == 0);
+        assert!(queue.entries.is_empty() && queue.running == 0);
     }
 
     #[test]

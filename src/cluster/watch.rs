@@ -20,7 +20,7 @@ use super::metrics::{Kind, Metrics, OfKind};
 
 /// Where an object lives.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
+pub(super) struct Place {
     /// Its namespace; empty for cluster-scoped objects.
     pub namespace: Box<str>,
     /// Its name.
@@ -29,7 +29,7 @@ pub struct Place {
 
 /// What a watch reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told<C> {
+pub(super) enum Told<C> {
     /// Something changed, or is seen for the first time.
     Change(Kind, C),
     /// Everything of this kind that was there has been told once.
@@ -37,7 +37,7 @@ pub enum Told<C> {
 }
 
 /// How objects of a kind become changes.
-pub trait Projection<K, C>: Send {
+pub(super) trait Projection<K, C>: Send {
     /// The object is there; `Err` if it could not be read.
     fn is(&self, place: &Place, object: Result<K, InvalidObject>) -> Option<C>;
     /// There is no such object any more.
@@ -45,7 +45,7 @@ pub trait Projection<K, C>: Send {
 }
 
 /// Follows all objects of an API until the receiver is gone.
-pub async fn follow<K, C>(
+pub(super) async fn follow<K, C>(
     api: Api<DeserializeGuard<K>>,
     kind: Kind,
     metrics: Metrics,
@@ -134,7 +134,7 @@ fn hint(error: &watcher::Error) -> &'static str {
 
 impl Place {
     /// The place of an object.
-    pub fn of(object: &impl Resource) -> Self {
+    pub(super) fn of(object: &impl Resource) -> Self {
         let meta = object.meta();
         Self {
             namespace: meta.namespace.as_deref().unwrap_or_default().into(),

@@ -1,0 +1,113 @@
+//! Which kinds each role watches, and with which projection. The rights are those of the chart's ClusterRoles.
+
+use std::{collections::HashSet, fmt::Debug, sync::Arc};
+
+use k8s_openapi::api::{
+    core::v1::{Namespace, Secret},
+    networking::v1::{Ingress, IngressClass},
+};
+use kube::{Api, Client, Resource, core::DeserializeGuard};
+use serde::de::DeserializeOwned;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    metrics::{Kind, Metrics},
+    projections::{
+        IdentityProviders, IngressClasses, Ingresses, Namespaces, ProtectedServices, Secrets, Seen,
+    },
+    source::Role,
+    watch::{Projection, Told, follow},
+};
+use crate::{
+    published::KeyRing,
+    resolve::Settings,
+    resource::{IdentityProviderObject, ProtectedServiceObject},
+};
+
+/// Starts the watches of a role; says which kinds will be listed.
+pub(super) fn start(
+    client: &Client,
+    settings: &Settings,
+    role: &Role,
+    key_ring: watch::Sender<Option<Arc<KeyRing>>>,
+    metrics: &Metrics,
+    into: &mpsc::Sender<Told<Seen>>,
+    stop: &CancellationToken,
+) -> HashSet<Kind> {
+    let installation = &settings.installation;
+    let watches = Watches {
+        metrics,
+        into,
+        stop,
+    };
+    let everywhere = || client.clone();
+    let mut kinds = vec![
+        watches.start(
+            Api::<DeserializeGuard<Ingress>>::all(everywhere()),
+            Kind::Ingress,
+            Ingresses(Arc::clone(installation)),
+        ),
+        watches.start(
+            Api::<DeserializeGuard<ProtectedServiceObject>>::all(everywhere()),
+            Kind::ProtectedService,
+            ProtectedServices,
+        ),
+        watches.start(
+            Api::<DeserializeGuard<IdentityProviderObject>>::all(everywhere()),
+            Kind::IdentityProvider,
+            IdentityProviders,
+        ),
+        watches.start(
+            Api::<DeserializeGuard<Namespace>>::all(everywhere()),
+            Kind::Namespace,
+            Namespaces,
+        ),
+    ];
+    kinds.push(match role {
+        Role::Controller { .. } => watches.start(
+            Api::<DeserializeGuard<IngressClass>>::all(everywhere()),
+            Kind::IngressClass,
+            IngressClasses,
+        ),
+        Role::Auth { session_keys } => watches.start(
+            Api::<DeserializeGuard<Secret>>::namespaced(everywhere(), &installation.namespace),
+            Kind::Secret,
+            Secrets {
+                session_keys: Arc::clone(session_keys),
+                key_ring,
+            },
+        ),
+    });
+    kinds.into_iter().collect()
+}
+
+struct Watches<'a> {
+    metrics: &'a Metrics,
+    into: &'a mpsc::Sender<Told<Seen>>,
+    stop: &'a CancellationToken,
+}
+
+// === impl Watches ===
+
+impl Watches<'_> {
+    fn start<K>(
+        &self,
+        api: Api<DeserializeGuard<K>>,
+        kind: Kind,
+        projection: impl Projection<K, Seen> + Sync + 'static,
+    ) -> Kind
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    {
+        let followed = follow(
+            api,
+            kind,
+            self.metrics.clone(),
+            projection,
+            self.into.clone(),
+        );
+        tokio::spawn(self.stop.clone().run_until_cancelled_owned(followed));
+        kind
+    }
+}
