@@ -1,5 +1,6 @@
 //! The command line: one file per command; the only place that wires the parts together.
 
+mod auth;
 mod controller;
 mod crd;
 mod demo;
@@ -22,6 +23,8 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Answer data planes and people in a cluster
+    Auth(Box<auth::Options>),
     /// Watch a cluster and protect its Ingresses
     Controller(Box<controller::Options>),
     /// Open Ingresses again, with your own rights, whether or not Vestibule still runs
@@ -36,6 +39,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
+        Command::Auth(options) => wait(auth::run(*options)),
         Command::Controller(options) => wait(controller::run(*options)),
         Command::Unprotect(options) => wait(unprotect::run(options)),
         Command::Crd(options) => crd::run(&options),

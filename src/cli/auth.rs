@@ -28,19 +28,39 @@ use crate::{
 #[derive(Args, Debug)]
 pub(super) struct Options {
     /// Where data planes ask; reachable for them alone
-    #[arg(long, env = "VESTIBULE_CHECK_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:4181")]
+    #[arg(
+        long,
+        env = "VESTIBULE_CHECK_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:4181"
+    )]
     check_listen: SocketAddr,
 
     /// Where people sign in
-    #[arg(long, env = "VESTIBULE_PUBLIC_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:4180")]
+    #[arg(
+        long,
+        env = "VESTIBULE_PUBLIC_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:4180"
+    )]
     public_listen: SocketAddr,
 
     /// Where health and metrics are served
-    #[arg(long, env = "VESTIBULE_ADMIN_LISTEN", value_name = "ADDRESS", default_value = "0.0.0.0:9090")]
+    #[arg(
+        long,
+        env = "VESTIBULE_ADMIN_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:9090"
+    )]
     admin_listen: SocketAddr,
 
     /// After the signal to stop: how long requests are still taken, until every proxy has noticed
-    #[arg(long, env = "VESTIBULE_LINGER", value_name = "SECONDS", default_value_t = 5)]
+    #[arg(
+        long,
+        env = "VESTIBULE_LINGER",
+        value_name = "SECONDS",
+        default_value_t = 5
+    )]
     linger: u64,
 
     #[command(flatten)]
@@ -56,10 +76,20 @@ const SESSION_KEYS: &str = "the session keys";
 /// Runs until SIGTERM or SIGINT.
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     telemetry::start(&options.logs).map_err(|error| anyhow!(error))?;
-    let installation = Arc::new(options.installation.installation().map_err(|error| anyhow!(error))?);
-    let settings = Arc::new(Settings { installation: Arc::clone(&installation), place: Place::Replica });
+    let installation = Arc::new(
+        options
+            .installation
+            .installation()
+            .map_err(|error| anyhow!(error))?,
+    );
+    let settings = Arc::new(Settings {
+        installation: Arc::clone(&installation),
+        place: Place::Replica,
+    });
     let signal = stop_on_signal();
-    let client = Client::try_default().await.context("no way to the API server")?;
+    let client = Client::try_default()
+        .await
+        .context("no way to the API server")?;
 
     let clock = Clock::System;
     let mut registry = Registry::with_prefix("vestibule");
@@ -67,16 +97,42 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     watching.register(&mut registry);
     let readiness = Readiness::waiting_for(&[OBJECTS, SESSION_KEYS]);
     let stop = CancellationToken::new();
-    let role = Role::Auth { session_keys: options.installation.session_keys_secret() };
-    let source = source::start(client, settings, role, watching, clock.clone(), stop.clone());
+    let role = Role::Auth {
+        session_keys: options.installation.session_keys_secret(),
+    };
+    let source = source::start(
+        client,
+        settings,
+        role,
+        watching,
+        clock.clone(),
+        stop.clone(),
+    );
     let keys = Arc::new(ArcSwap::from_pointee(None));
-    let endpoint =
-        assemble(Arc::clone(&installation), source.table, Arc::clone(&keys), Proxies::AskElsewhere, clock, &mut registry)?;
-    tokio::spawn(follow_key_ring(source.key_ring, keys, readiness.clone(), SESSION_KEYS));
+    let endpoint = assemble(
+        Arc::clone(&installation),
+        source.table,
+        Arc::clone(&keys),
+        Proxies::AskElsewhere,
+        clock,
+        &mut registry,
+    )?;
+    tokio::spawn(follow_key_ring(
+        source.key_ring,
+        keys,
+        readiness.clone(),
+        SESSION_KEYS,
+    ));
     tokio::spawn(report_when(source.ready, readiness.clone(), OBJECTS));
     tokio::spawn(log_observations(endpoint.observations));
-    let (admin_address, admin) =
-        serve_admin(options.admin_listen, readiness.clone(), registry, stop.clone()).await.context("--admin-listen")?;
+    let (admin_address, admin) = serve_admin(
+        options.admin_listen,
+        readiness.clone(),
+        registry,
+        stop.clone(),
+    )
+    .await
+    .context("--admin-listen")?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         instance = &*installation.instance,
@@ -86,15 +142,23 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     );
 
     // Until everything is in, connections are refused: a proxy then asks another replica, or fails closed.
-    if signal.run_until_cancelled(readiness.ready()).await.is_none() {
+    if signal
+        .run_until_cancelled(readiness.ready())
+        .await
+        .is_none()
+    {
         stop.cancel();
         return Ok(());
     }
-    let check = Listener::bind(options.check_listen, Limits::default()).await.context("--check-listen")?;
+    let check = Listener::bind(options.check_listen, Limits::default())
+        .await
+        .context("--check-listen")?;
     let check_address = check.address()?;
     let check = tokio::spawn(check.serve(Verify::new(endpoint.gate), stop.clone()));
     let (public_address, public) =
-        serve_router(options.public_listen, endpoint.router, stop.clone()).await.context("--public-listen")?;
+        serve_router(options.public_listen, endpoint.router, stop.clone())
+            .await
+            .context("--public-listen")?;
     tracing::info!(check = %check_address, public = %public_address, "the auth endpoint serves");
 
     signal.cancelled().await;
