@@ -23,11 +23,11 @@ pub(super) struct Service {
 /// The two services of the demo.
 pub(super) const WIKI: Service = Service {
     name: "wiki",
-    purpose: "Everybody of corp.example may read this.",
+    purpose: "An example service: pages that a team writes together.",
 };
 pub(super) const GRAFANA: Service = Service {
     name: "grafana",
-    purpose: "Only members of grafana-admins get here.",
+    purpose: "An example service: dashboards for those who run things.",
 };
 
 struct Shown {
