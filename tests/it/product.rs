@@ -61,7 +61,6 @@ impl Product {
         let ours = [
             &format!("authHost.host={AUTH_HOST}"),
             &format!("authHost.ingress.className={CLASS}"),
-            r"authHost.ingress.annotations.nginx\.ingress\.kubernetes\.io/service-upstream='true'",
         ];
         let program = Path::new(env!("CARGO_BIN_EXE_vestibule"));
         let settings = [&ours.map(|s| s as &str)[..], settings].concat();
