@@ -40,3 +40,6 @@ pub use resolution::{Resolution, Settled};
 pub use settings::{Classes, Controller, Place, Settings};
 pub use unit::{Unit, UnitResult, resolve};
 pub use world::{Change, Refusal, RefusalKind, World, Write};
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use crate::published::Table;
 pub struct Resolution {
     world: World,
     dirty: BTreeSet<Unit>,
-    results: BTreeMap<Unit, UnitResult>,
+    pub(super) results: BTreeMap<Unit, UnitResult>,
     table: Table,
 }
 

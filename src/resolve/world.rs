@@ -255,6 +255,50 @@ impl World {
     }
 }
 
+#[cfg(test)]
+impl World {
+    /// The changes that make this world of an empty one.
+    pub(super) fn changes(&self) -> Vec<Change> {
+        let mut changes: Vec<Change> = Vec::new();
+        changes.extend(
+            self.services
+                .iter()
+                .map(|(key, it)| Change::ProtectedService(key.clone(), Some(Arc::clone(it)))),
+        );
+        changes.extend(
+            self.ingresses
+                .iter()
+                .map(|(key, it)| Change::Ingress(key.clone(), Some(Arc::clone(it)))),
+        );
+        changes.extend(
+            self.refusals
+                .iter()
+                .map(|(write, it)| Change::Refused(write.clone(), Some(it.clone()))),
+        );
+        changes.extend(
+            self.providers
+                .iter()
+                .map(|(name, it)| Change::IdentityProvider(name.clone(), Some(Arc::clone(it)))),
+        );
+        changes.extend(
+            self.secrets
+                .iter()
+                .map(|(name, it)| Change::Secret(name.clone(), Some(it.clone()))),
+        );
+        changes.extend(
+            self.namespaces
+                .iter()
+                .map(|(name, it)| Change::Namespace(name.clone(), Some(it.clone()))),
+        );
+        changes.extend(
+            self.classes
+                .iter()
+                .map(|(name, it)| Change::IngressClass(name.clone(), Some(it.clone()))),
+        );
+        changes
+    }
+}
+
 // === impl World: changes ===
 
 impl World {
