@@ -8,8 +8,10 @@ mod stamp;
 mod values;
 
 use anyhow::{Context, Result};
+use clap::Parser;
 use serde_json::Value;
 use tokio::sync::OnceCell;
+use vestibule::{published::Installation, settings::InstallationOptions};
 use vestibule_bench::{
     Cluster,
     helm::{chart, helm, install},
@@ -45,6 +47,34 @@ fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
         .pointer(pointer)
         .and_then(Value::as_str)
         .unwrap_or_default()
+}
+
+/// What the rendered controller is told about the installation, read as the program reads it.
+#[derive(Parser)]
+struct ControllerOptions {
+    #[command(flatten)]
+    installation: InstallationOptions,
+    #[arg(long)]
+    check_url: String,
+}
+
+fn controller_options(deployment: &Value) -> Result<ControllerOptions> {
+    let arguments = deployment
+        .pointer("/spec/template/spec/containers/0/args")
+        .and_then(Value::as_array);
+    let others = ["--log-", "--service-", "--lease-name", "--admin-listen"];
+    let arguments = arguments
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .filter(|argument| !others.iter().any(|option| argument.starts_with(option)));
+    Ok(ControllerOptions::try_parse_from(arguments)?)
+}
+
+impl ControllerOptions {
+    fn installation(&self) -> Result<Installation> {
+        self.installation.installation().map_err(anyhow::Error::msg)
+    }
 }
 
 /// A cluster that belongs to these tests, because admission policies reach all of a cluster. The chart is

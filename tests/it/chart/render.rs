@@ -2,9 +2,13 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use vestibule::{
+    policy::HostPattern,
+    resolve::{Class, EndpointIngress, ServicePort},
+};
 use vestibule_bench::helm::{chart, helm};
 
-use super::{object, objects, rendered, text};
+use super::{controller_options, object, objects, rendered, text};
 
 /// Every part of the chart that a value switches on.
 const EVERYTHING: [&str; 6] = [
@@ -320,7 +324,7 @@ async fn the_network_policy_opens_the_check_to_the_ingress_controller_alone() ->
 }
 
 #[tokio::test]
-async fn the_auth_host_is_routed_to_the_public_port() -> Result<()> {
+async fn the_auth_host_is_routed_as_the_controller_routes_the_hosts_it_protects() -> Result<()> {
     assert!(object(&objects(&[]).await?, "Ingress", "vestibule-auth-host").is_err());
     let objects = objects(&[
         "authHost.host=auth.corp.example",
@@ -328,18 +332,22 @@ async fn the_auth_host_is_routed_to_the_public_port() -> Result<()> {
     ])
     .await?;
     let ingress = object(&objects, "Ingress", "vestibule-auth-host")?;
-    assert_eq!(
-        ingress.pointer("/spec"),
-        Some(&json!({
-            "ingressClassName": "public",
-            "rules": [{"host": "auth.corp.example", "http": {"paths": [{
-                "path": "/oauth2",
-                "pathType": "Prefix",
-                "backend": {"service": {"name": "vestibule-auth", "port": {"name": "public"}}},
-            }]}}],
-            "tls": [{"hosts": ["auth.corp.example"]}],
-        }))
-    );
+    let endpoint = EndpointIngress {
+        name: "vestibule-auth.corp.example".into(),
+        host: HostPattern::parse("auth.corp.example").unwrap(),
+        class: Class::Field("public".into()),
+        prefix: "/oauth2".into(),
+        service_name: "vestibule-auth".into(),
+        service_port: ServicePort::Name("public".into()),
+    };
+    let options = controller_options(object(&objects, "Deployment", "vestibule-controller")?)?;
+    let endpoint = serde_json::to_value(endpoint.manifest(&options.installation()?))?;
+    let annotations = "/metadata/annotations";
+    assert_eq!(ingress.pointer(annotations), endpoint.pointer(annotations));
+    // Endpoint Ingresses leave TLS to the Ingress that they join; this one joins none.
+    let mut spec = endpoint.pointer("/spec").cloned().unwrap();
+    spec["tls"] = json!([{"hosts": ["auth.corp.example"]}]);
+    assert_eq!(ingress.pointer("/spec"), Some(&spec));
     Ok(())
 }
 

@@ -1,7 +1,6 @@
 //! The policy that stamps Ingresses in the request that opts them in.
 
-use anyhow::{Context, Result, ensure};
-use clap::Parser;
+use anyhow::{Context, Result};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::{
     Api,
@@ -11,12 +10,11 @@ use serde_json::{Value, json};
 use vestibule::{
     dataplane::ingress_nginx::{Values, values},
     resource::{AUTH_RESPONSE_HEADERS, AUTH_SIGNIN, AUTH_URL, Annotations, Key, OptIn},
-    settings::InstallationOptions,
 };
 use vestibule_bench::Wait;
 
 use super::{
-    object, objects,
+    ControllerOptions, controller_options, object, objects,
     place::{Place, annotation},
     text,
 };
@@ -151,15 +149,6 @@ async fn the_controller_adopts_the_stamp_and_takes_it_off_once_the_opt_in_is_gon
     Ok(())
 }
 
-/// What the policy and the controller must agree on, read as the controller reads it.
-#[derive(Parser)]
-struct Options {
-    #[command(flatten)]
-    installation: InstallationOptions,
-    #[arg(long)]
-    check_url: String,
-}
-
 #[tokio::test]
 async fn the_policy_stamps_the_very_ingresses_and_values_that_the_controller_would_write()
 -> Result<()> {
@@ -197,7 +186,7 @@ async fn the_policy_stamps_the_very_ingresses_and_values_that_the_controller_wou
         ),
         ("blue", "blue-controller", blue),
     ] {
-        let options = options(object(&chart, "Deployment", deployment)?)?;
+        let options = controller_options(object(&chart, "Deployment", deployment)?)?;
         for annotations in [
             json!({}),
             json!({"team": "docs"}),
@@ -233,26 +222,6 @@ async fn the_policy_stamps_the_very_ingresses_and_values_that_the_controller_wou
     Ok(())
 }
 
-/// The options of a rendered controller that decide what it writes.
-fn options(deployment: &Value) -> Result<Options> {
-    let arguments = deployment
-        .pointer("/spec/template/spec/containers/0/args")
-        .and_then(Value::as_array);
-    let mut arguments: Vec<&str> = arguments
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let of_the_controller_alone = ["--log-", "--service-", "--lease-name", "--admin-listen"];
-    arguments.retain(|argument| {
-        !of_the_controller_alone
-            .iter()
-            .any(|option| argument.starts_with(option))
-    });
-    ensure!(arguments.first() == Some(&"controller"), "{arguments:?}");
-    Ok(Options::try_parse_from(arguments)?)
-}
-
 // === impl Place ===
 
 impl Place {
@@ -267,7 +236,7 @@ impl Place {
     }
 
     /// What the controller would write on it, if anything.
-    fn written(&self, options: &Options, annotations: &Value) -> Result<Option<Values>> {
+    fn written(&self, options: &ControllerOptions, annotations: &Value) -> Result<Option<Values>> {
         let ours = annotations
             .as_object()
             .into_iter()
@@ -279,10 +248,7 @@ impl Place {
         if Annotations::read(&ours.collect()).opt_in != OptIn::In {
             return Ok(None);
         }
-        let installation = options
-            .installation
-            .installation()
-            .map_err(anyhow::Error::msg)?;
+        let installation = options.installation()?;
         Ok(Some(values(
             &Key::new(&self.namespace, "wiki"),
             &installation,
