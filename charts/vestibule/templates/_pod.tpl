@@ -1,5 +1,5 @@
 {{/*
-The pod of a component, restricted in the sense of the Pod Security Standards. Takes {root, component, args, ports}.
+The pod of a component, restricted in the sense of the Pod Security Standards. Takes {root, component, args, ports} and perhaps env.
 Service links are off because Kubernetes would inject VESTIBULE_..._PORT variables, and VESTIBULE_* are our options.
 */}}
 {{- define "vestibule.podTemplate" -}}
@@ -41,7 +41,7 @@ spec:
         {{- with $values.extraArgs }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
-      {{- with $values.extraEnv }}
+      {{- with concat (.env | default list) $values.extraEnv }}
       env:
         {{- toYaml . | nindent 8 }}
       {{- end }}
