@@ -203,6 +203,7 @@ fn write_location(
     listeners: Listeners,
 ) {
     let backend = location.backend.unwrap_or(listeners.default_backend);
+    let buffer = &location.buffer;
     let auth = location
         .auth
         .as_ref()
@@ -234,8 +235,8 @@ fn write_location(
       proxy_send_timeout 60s;
       proxy_read_timeout 60s;
       proxy_buffering off;
-      proxy_buffer_size 4k;
-      proxy_buffers 4 4k;
+      proxy_buffer_size {buffer};
+      proxy_buffers 4 {buffer};
       proxy_max_temp_file_size 1024m;
       proxy_request_buffering on;
       proxy_http_version 1.1;

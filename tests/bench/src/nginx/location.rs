@@ -11,11 +11,14 @@ use k8s_openapi::api::{
 
 const PREFIX: &str = "nginx.ingress.kubernetes.io/";
 
+const BUFFER: &str = "proxy-buffer-size";
+
 /// A path that begins like this is never authenticated (`no-auth-locations`).
 const NO_AUTH: &str = "/.well-known/acme-challenge";
 
 /// Annotations that change nothing of what is modelled here.
-const WITHOUT_EFFECT: [&str; 4] = [
+const WITHOUT_EFFECT: [&str; 5] = [
+    BUFFER,
     "service-upstream",
     "enable-global-auth",
     "ssl-redirect",
@@ -37,6 +40,8 @@ pub(super) struct Location {
     /// `None`: the default backend.
     pub(super) backend: Option<SocketAddr>,
     pub(super) auth: Option<ExternalAuth>,
+    /// What an answer's headers have to fit in.
+    pub(super) buffer: String,
 }
 
 /// The external authentication of a location.
@@ -76,6 +81,7 @@ fn add(
     services: &[Service],
 ) -> Result<()> {
     let auth = external_auth(ingress)?;
+    let buffer = buffer(ingress)?;
     let rules = ingress
         .spec
         .as_ref()
@@ -91,6 +97,7 @@ fn add(
                 path_type: "Prefix".to_owned(),
                 backend: None,
                 auth: auth.clone(),
+                buffer: buffer.clone(),
             };
             servers.push(Server {
                 host,
@@ -102,7 +109,7 @@ fn add(
             continue;
         };
         for path in rule.http.iter().flat_map(|http| &http.paths) {
-            let location = location(path, namespace, services, auth.as_ref())?;
+            let location = location(path, namespace, services, auth.as_ref(), &buffer)?;
             server.claim(location);
         }
     }
@@ -130,6 +137,7 @@ fn location(
     namespace: &str,
     services: &[Service],
     auth: Option<&ExternalAuth>,
+    buffer: &str,
 ) -> Result<Location> {
     let text = path.path.clone().unwrap_or_else(|| "/".to_owned());
     ensure!(
@@ -153,7 +161,24 @@ fn location(
         path_type: path_type.to_owned(),
         backend,
         auth,
+        buffer: buffer.to_owned(),
     })
+}
+
+/// `proxy-buffer-size`, of a form that nginx takes; 4k unless said otherwise.
+fn buffer(ingress: &Ingress) -> Result<String> {
+    let said = ingress.metadata.annotations.iter().flatten();
+    let said = said
+        .filter(|(key, _)| key.strip_prefix(PREFIX) == Some(BUFFER))
+        .map(|(_, value)| value.clone())
+        .next();
+    let size = said.unwrap_or_else(|| "4k".to_owned());
+    let digits = size.trim_end_matches(['k', 'm']);
+    ensure!(
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()),
+        "{BUFFER} {size}"
+    );
+    Ok(size)
 }
 
 fn backend(backend: &IngressBackend, namespace: &str, services: &[Service]) -> Result<SocketAddr> {
