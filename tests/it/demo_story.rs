@@ -53,14 +53,15 @@ impl Demo {
     }
 }
 
-async fn choose(browser: &Browser, account: &str) -> Result<()> {
+/// Picks an account at the demo's provider.
+pub(crate) async fn choose(browser: &Browser, account: &str) -> Result<()> {
     browser.shows("Choose an account").await?;
     let button = browser.query(By::Css(format!("button[value={account}]")));
     Ok(button.first().await?.click().await?)
 }
 
 /// Reloads until the page shows this: for how long an edit may take.
-async fn soon_shows(browser: &Browser, url: &str, text: &str) -> Result<()> {
+pub(crate) async fn soon_shows(browser: &Browser, url: &str, text: &str) -> Result<()> {
     Wait::seconds(5)
         .every(Duration::from_millis(100))
         .until(&format!("{url} shows '{text}'"), async || {

@@ -16,6 +16,8 @@ mod chart;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod demo_cluster_story;
+#[cfg(test)]
 mod demo_story;
 #[cfg(test)]
 mod folder;
