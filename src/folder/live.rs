@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     published::{Installation, Table},
-    resolve::{Place, Problem, Resolution, Settings},
+    resolve::{Place, Problem, Resolution, Settings, Source},
 };
 
 /// What a folder holds, published in a Table.
@@ -134,15 +134,15 @@ fn log_look(look: &Look) {
 }
 
 fn log_problem(problem: &Problem) {
-    let (file, line) = problem
-        .source
-        .as_ref()
-        .map_or(("", 0), |source| (&*source.file, source.line));
+    let (file, line, place) = match &problem.source {
+        Some(Source { file, line }) => (&**file, *line, format!("{file}:{line}: ")),
+        None => ("", 0, String::new()),
+    };
     tracing::warn!(
         manifest.file = file,
         manifest.line = line,
         reason = problem.reason.as_str(),
-        "{}",
+        "{place}{}",
         problem.message
     );
 }
