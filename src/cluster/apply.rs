@@ -15,7 +15,7 @@ use super::{
     objects,
     queue::{Attempt, Pauses, Queue},
     status::Statuses,
-    write::{NotWritten, Pen},
+    write::{Hold, NotWritten, Pen},
 };
 use crate::{
     clock::Clock,
@@ -314,7 +314,10 @@ impl Writer {
                     DerivedAction::Apply { ingress_uid, spec } => {
                         let instance = &self.installation.instance;
                         let object = objects::derived_service(&key, ingress_uid, spec, instance);
-                        async move { pen.apply::<ProtectedService>(&key, &object).await }.boxed()
+                        let service = world.service(&key);
+                        let hold = Hold::of(service.is_some_and(|it| it.derived_from.is_some()));
+                        async move { pen.apply::<ProtectedService>(&key, &object, hold).await }
+                            .boxed()
                     }
                     DerivedAction::Delete { uid } => {
                         let uid = Arc::clone(uid);
@@ -330,7 +333,8 @@ impl Writer {
                 match action {
                     EndpointAction::Apply(endpoint) => {
                         let object = endpoint.manifest(&self.installation);
-                        async move { pen.apply::<Ingress>(&key, &object).await }.boxed()
+                        let hold = Hold::of(world.ingress(&key).is_some_and(|it| it.is_endpoint));
+                        async move { pen.apply::<Ingress>(&key, &object, hold).await }.boxed()
                     }
                     EndpointAction::Delete => {
                         let Some(uid) = world.ingress(&key).map(|found| Arc::clone(&found.uid))

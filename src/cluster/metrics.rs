@@ -178,6 +178,7 @@ fn label(state: &str) -> &'static str {
     match state {
         "Programmed" => "programmed",
         "Pending" => "pending",
+        "Closed" => "closed",
         _ => "not_protected",
     }
 }

@@ -1,4 +1,4 @@
-//! The writes themselves: server-side apply under our own field manager, never with force.
+//! The writes themselves: server-side apply under our own field manager, without force on what is not ours.
 //!
 //! Without force, a field that somebody else owns is a conflict, and a conflict is news for the owner of the
 //! object, not a fight. Applying a set without a key removes it only if it was ours; that is the undo.
@@ -49,12 +49,31 @@ pub enum NotWritten {
     Unavailable(Arc<str>),
 }
 
+/// Whose an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// We made it, all of it: whatever anybody changed in it is put back, by force.
+    Ours,
+    /// It is not there yet, or somebody else's: a conflict is theirs to resolve.
+    Unknown,
+}
+
 /// Writes under one pair of field managers.
 #[derive(Clone)]
 pub struct Pen {
     client: Client,
     manager: Arc<str>,
     status_manager: Arc<str>,
+}
+
+// === impl Hold ===
+
+impl Hold {
+    /// Ours, or not known to be.
+    #[must_use]
+    pub fn of(is_ours: bool) -> Self {
+        if is_ours { Self::Ours } else { Self::Unknown }
+    }
 }
 
 // === impl Pen ===
@@ -104,13 +123,15 @@ impl Pen {
         &self,
         key: &Key,
         object: &(impl Serialize + Debug),
+        hold: Hold,
     ) -> Result<(), NotWritten>
     where
         K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
         K: Clone + Debug + DeserializeOwned,
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), &key.namespace);
-        let params = PatchParams::apply(&self.manager);
+        let mut params = PatchParams::apply(&self.manager);
+        params.force = hold == Hold::Ours;
         let patch = Patch::Apply(object);
         attempt(api.patch_metadata(&key.name, &params, &patch)).await
     }

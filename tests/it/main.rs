@@ -12,6 +12,8 @@ mod bench_traefik;
 #[cfg(test)]
 mod borders;
 mod chart;
+#[cfg(test)]
+mod controller;
 // Clippy lets helpers of tests unwrap only where it sees this.
 #[cfg(test)]
 mod demo;
