@@ -105,7 +105,8 @@ impl Pen {
             namespace: Some(ingress.namespace.to_string()),
             // An apply to an Ingress that was deleted meanwhile must not try to make one.
             uid: Some(uid.to_owned()),
-            annotations: Some(annotations),
+            // An empty map would leave us behind as the owner of nothing.
+            annotations: Some(annotations).filter(|map| !map.is_empty()),
             ..ObjectMeta::default()
         }
         .into_request_partial::<Ingress>();
