@@ -22,6 +22,8 @@ mod demo_cluster_story;
 #[cfg(test)]
 mod demo_story;
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod folder;
 #[cfg(test)]
 mod front_door;
@@ -31,3 +33,5 @@ mod product;
 mod provider;
 #[cfg(test)]
 mod story;
+#[cfg(test)]
+mod wrong_turns;

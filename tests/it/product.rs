@@ -1,12 +1,12 @@
 //! Vestibule as the chart installs it, with both data planes and an OpenID provider in front of it: one for the whole
 //! run, since an installation has a cluster's ingress classes to itself.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tokio::sync::OnceCell;
 use vestibule_bench::{
-    Browser, Cluster, Echo, Installation, OidcProvider, Traefik,
+    Browser, Cluster, Echo, Installation, OidcProvider, Traefik, Visitor,
     browser::HostRule,
     cluster::TestNamespace,
     installation::{Component, NAMESPACE},
@@ -22,11 +22,10 @@ pub(crate) const AUTH_HOST: &str = "auth.story.test";
 /// Everything that runs.
 pub(crate) struct Product {
     pub(crate) cluster: &'static Cluster,
-    pub(crate) installation: Installation<'static>,
     pub(crate) traefik: Traefik,
     pub(crate) provider: OidcProvider,
     _controller: Component,
-    _auth: Component,
+    pub(crate) auth: Component,
 }
 
 /// A namespace with a service behind an Ingress that nobody protects yet.
@@ -75,11 +74,10 @@ impl Product {
         let auth = installation.auth().await?;
         Ok(Self {
             cluster,
-            installation,
             traefik,
             provider,
             _controller: controller,
-            _auth: auth,
+            auth,
         })
     }
 
@@ -136,6 +134,23 @@ impl Site {
             .concat(),
         )
         .await
+    }
+
+    /// Waits until Traefik sends an anonymous request to sign in.
+    pub(crate) async fn refuses_strangers(&self, product: &Product) -> Result<()> {
+        product
+            .traefik
+            .wait(10)
+            .every(Duration::from_millis(20))
+            .until("an anonymous request is sent to sign in", async || {
+                let answer = Visitor::get(product.traefik.http(), &self.host, "/a?x=1")
+                    .navigating()
+                    .send()
+                    .await?;
+                ensure!(answer.status == 302, "it answers {}", answer.status);
+                Ok(())
+            })
+            .await
     }
 
     /// Waits until `kubectl get psvc` says READY True.

@@ -1,27 +1,11 @@
 //! The main job, end to end: annotate an Ingress and it is protected.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use vestibule_bench::{Nginx, Visitor, Wait, installation::NAMESPACE};
 
 use crate::product::{AUTH_HOST, CLASS, Product, Site};
 
 const NGINX_KEYS: [&str; 3] = ["auth-url", "auth-signin", "auth-response-headers"];
-
-async fn refused(product: &Product, host: &str) -> Result<()> {
-    Wait::seconds(10)
-        .every(Duration::from_millis(20))
-        .until("an anonymous request is sent to sign in", async || {
-            let answer = Visitor::get(product.traefik.http(), host, "/a?x=1")
-                .navigating()
-                .send()
-                .await?;
-            ensure!(answer.status == 302, "it answers {}", answer.status);
-            Ok(())
-        })
-        .await
-}
 
 async fn annotations(site: &Site) -> Result<serde_json::Value> {
     let shown = site
@@ -56,7 +40,7 @@ async fn an_annotation_protects_an_ingress_and_false_undoes_all_of_it() -> Resul
         "vestibule.dev/allowed-email-domains=corp.example",
     ])
     .await?;
-    refused(product, &site.host).await?;
+    site.refuses_strangers(product).await?;
     site.ready().await?;
     site.service.forget();
     let answer = anonymous().await?;
@@ -172,8 +156,8 @@ spec:
         .await?;
     wiki.ready().await?;
     grafana.ready().await?;
-    refused(product, &wiki.host).await?;
-    refused(product, &grafana.host).await?;
+    wiki.refuses_strangers(product).await?;
+    grafana.refuses_strangers(product).await?;
     let public = Visitor::get(product.traefik.http(), &grafana.host, "/healthz")
         .send()
         .await?;

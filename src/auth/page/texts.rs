@@ -63,7 +63,7 @@ impl Page {
         )
         .say("Its protection has a problem that its owner must mend, so nobody is let in.")
         .say(format!(
-            "Tell its owner: {}. The condition on ProtectedService {} says what to do.",
+            "Tell its owner: {}. The condition on ProtectedService {} says what to do; without Kubernetes, the log does.",
             closed.reason, service.protected_service
         ))
         .fact(format!("Policy {}", service.protected_service))
