@@ -60,6 +60,8 @@ impl Product {
         let ours = [
             &format!("authHost.host={AUTH_HOST}"),
             &format!("authHost.ingress.className={CLASS}"),
+            // The bench's visitor speaks plain HTTP, and Traefik would send it to HTTPS.
+            "authHost.ingress.tls.enabled=false",
         ];
         let program = Path::new(env!("CARGO_BIN_EXE_vestibule"));
         let settings = [&ours.map(|s| s as &str)[..], settings].concat();
