@@ -8,19 +8,23 @@ mod annotate;
 mod asked;
 mod endpoint;
 mod failure;
+mod faults;
 mod host;
 mod plan;
 mod policy;
 mod project;
 mod projection;
 mod provider;
+mod remarks;
 mod resolution;
 mod routes;
 mod service;
 mod settings;
 mod status;
+mod texts;
 mod unit;
 mod world;
+mod write;
 
 use failure::Failure;
 pub use plan::{

@@ -115,7 +115,7 @@ fn by_annotations<'w>(world: &World, key: &Key, annotations: &Annotations) -> By
     match annotations.opt_in {
         OptIn::In => By::Annotations,
         OptIn::Out => By::OptedOut,
-        OptIn::Silent if world.derived(key).is_some() => By::Withdrawn,
+        OptIn::Silent if was_opted_in(world, key) => By::Withdrawn,
         OptIn::Silent if carries_ours(world, key) => By::Unclear(Failure::accepted(
             Reason::PolicyMissing,
             format!(
@@ -146,6 +146,14 @@ fn explicitly<'w>(world: &'w World, key: &'w Key) -> By<'w> {
     }
 }
 
+/// Whether this very Ingress asked by its annotations before: the ProtectedService made from them is still there.
+fn was_opted_in(world: &World, key: &Key) -> bool {
+    let uid = world.ingress(key).map(|ingress| &ingress.uid);
+    world
+        .derived(key)
+        .is_some_and(|derived| derived.derived_from.as_ref() == uid)
+}
+
 /// Whether the three annotations are on an Ingress because of us.
 pub(super) fn carries_ours(world: &World, key: &Key) -> bool {
     world.ingress(key).is_some_and(|ingress| {
@@ -167,5 +175,10 @@ impl By<'_> {
             Self::Annotations | Self::Service(..) | Self::Unclear(_) => true,
             Self::Nobody | Self::OptedOut | Self::Withdrawn => false,
         }
+    }
+
+    /// Whether our annotations come off.
+    pub(super) fn takes_off(&self) -> bool {
+        matches!(self, Self::OptedOut | Self::Withdrawn)
     }
 }

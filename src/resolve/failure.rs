@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    policy::HostPattern,
     published::Closed,
     resource::{ConditionType, Reason},
 };
@@ -16,6 +17,8 @@ pub(super) struct Failure {
     pub reason: Reason,
     /// What happened, to which object, what to do next.
     pub message: String,
+    /// The host it is about; all hosts if none is named.
+    pub host: Option<HostPattern>,
 }
 
 // === impl Failure ===
@@ -26,6 +29,7 @@ impl Failure {
             condition: ConditionType::Accepted,
             reason,
             message,
+            host: None,
         }
     }
 
@@ -34,6 +38,7 @@ impl Failure {
             condition: ConditionType::ResolvedRefs,
             reason,
             message,
+            host: None,
         }
     }
 
@@ -42,6 +47,15 @@ impl Failure {
             condition: ConditionType::Programmed,
             reason,
             message,
+            host: None,
+        }
+    }
+
+    /// The same about one host only.
+    pub(super) fn at(self, host: &HostPattern) -> Self {
+        Self {
+            host: Some(host.clone()),
+            ..self
         }
     }
 

@@ -6,10 +6,10 @@ use super::{
     Class, Ingress, PathKind, UnitResult, World,
     asked::asked,
     endpoint::{self, EndpointState},
-    routes, service,
+    faults, routes, service,
 };
 use crate::{
-    dataplane::ingress_nginx::rewrites_paths,
+    dataplane::ingress_nginx::{passes_tls_through, rewrites_paths},
     policy::HostPattern,
     published::{HostEntry, NoSessions, Published, ServiceId},
     resource::{Key, Reason},
@@ -24,6 +24,8 @@ pub(super) struct HostFacts {
     pub protected_in: BTreeSet<Arc<str>>,
     /// An Ingress that makes data planes rewrite paths, or read all paths of the host as regular expressions.
     pub rewritten_by: Option<Key>,
+    /// An Ingress that has TLS passed through to the service.
+    pub passed_through_by: Option<Key>,
     /// An Ingress, not of the installation, with a path under the endpoint prefix.
     pub taken_by: Option<(Key, Arc<str>)>,
     /// The class of the endpoint Ingress: that of the oldest protected Ingress.
@@ -39,6 +41,7 @@ pub(super) fn facts(world: &World, host: &HostPattern) -> HostFacts {
     let mut namespaces = BTreeSet::new();
     let mut protected_in = BTreeSet::new();
     let mut rewritten_by = None;
+    let mut passed_through_by = None;
     let mut taken_by = None;
     let mut oldest: Option<((i64, &Key), &Class)> = None;
     for key in world.on_host(host) {
@@ -55,12 +58,15 @@ pub(super) fn facts(world: &World, host: &HostPattern) -> HostFacts {
         if rewritten_by.is_none() && rewrites_paths(&ingress.nginx) {
             rewritten_by = Some(key.clone());
         }
+        if passed_through_by.is_none() && passes_tls_through(&ingress.nginx) {
+            passed_through_by = Some(key.clone());
+        }
         if taken_by.is_none() && key.namespace != *own {
             taken_by = path_under(ingress, host, prefix).map(|path| (key.clone(), path));
         }
         let age = (ingress.created, key);
         let may_lead =
-            protected && !ingress.deleting && service::class_failure(world, key, ingress).is_none();
+            protected && !ingress.deleting && faults::class_failure(world, key, ingress).is_none();
         if may_lead && oldest.is_none_or(|(oldest, _)| age < oldest) {
             oldest = Some((age, &ingress.class));
         }
@@ -71,6 +77,7 @@ pub(super) fn facts(world: &World, host: &HostPattern) -> HostFacts {
         namespaces,
         protected_in,
         rewritten_by,
+        passed_through_by,
         taken_by,
         class,
         endpoint,

@@ -11,7 +11,7 @@ use crate::{
     },
     resource::{
         Allow, Key, PathType, ProtectedServiceSpec, ProviderType, Reason, RuleAccessSpec, RuleSpec,
-        parse_duration,
+        TargetRef, parse_duration,
     },
 };
 
@@ -217,6 +217,14 @@ fn read(spec: &ProtectedServiceSpec) -> Result<Parts, String> {
             .map(one)
             .collect::<Result<Vec<_>, _>>()
     };
+    let is_ingress =
+        |target: &TargetRef| target.group == "networking.k8s.io" && target.kind == "Ingress";
+    if let Some(target) = spec.target_refs.iter().find(|target| !is_ingress(target)) {
+        return Err(format!(
+            "spec.targetRefs: {} {:?} of group {:?} is no Ingress of group networking.k8s.io",
+            target.kind, target.name, target.group
+        ));
+    }
     let grant = match (spec.any_authenticated, spec.allow.is_empty()) {
         (true, false) => {
             return Err("spec.anyAuthenticated and spec.allow exclude each other".to_owned());

@@ -3,6 +3,7 @@
 use super::{
     Failure, Plan, Problem, ServiceReport, Spec, UnitResult, World,
     asked::{By, asked},
+    remarks,
     service::{self, Judgement},
 };
 use crate::{
@@ -123,7 +124,7 @@ impl Found {
             return;
         }
         if matches!(asked(world, target).by, By::OptedOut) {
-            let message = service::opted_out(target, &service.to_string());
+            let message = remarks::opted_out(target, &service.to_string());
             self.failures
                 .push(Failure::accepted(Reason::OptedOut, message));
             return;
@@ -136,16 +137,21 @@ impl Found {
 
     fn judged(&mut self, judgement: Option<Judgement>, ingress: Option<(&World, &Key)>) {
         let Some(judgement) = judgement else {
+            let message = "The protection is being taken away, as its Ingress asks.".to_owned();
+            let failure = Failure::programmed(Reason::Pending, message);
+            self.failures.push(failure);
             return;
         };
-        let about_hosts = judgement.failures.first();
         for host in &judgement.service.hosts {
+            let is_about =
+                |failure: &&Failure| failure.host.as_ref().is_none_or(|about| about == host);
+            let about = judgement.failures.iter().find(is_about);
             self.hosts.push(HostStatus {
                 host: host.to_string(),
                 ingress: ingress.map(|(_, key)| key.name.to_string()),
                 data_plane: ingress.map(|_| "ingress-nginx".to_owned()),
-                state: state(about_hosts).to_owned(),
-                reason: about_hosts.map(|failure| failure.reason.to_string()),
+                state: state(about).to_owned(),
+                reason: about.map(|failure| failure.reason.to_string()),
                 callback_urls: ingress
                     .map(|(world, _)| callback_urls(world, host, &judgement))
                     .unwrap_or_default(),
@@ -164,9 +170,9 @@ impl Found {
 
     fn verdicts(&self) -> Vec<Verdict> {
         let hosts = match self.hosts.as_slice() {
-            [] => "Nothing is protected".to_owned(),
-            [one] => format!("{} asks for a session", one.host),
-            many => format!("{} hosts ask for a session", many.len()),
+            [] => "Nothing".to_owned(),
+            [one] => one.host.clone(),
+            many => format!("{} hosts", many.len()),
         };
         let of = |condition, reason, message: &str| {
             let failure = self
@@ -188,23 +194,22 @@ impl Found {
                 },
             )
         };
-        let programmed = match self
-            .failures
-            .iter()
-            .any(|failure| failure.condition == ConditionType::Programmed)
+        let mut programmed = of(
+            ConditionType::Programmed,
+            Reason::Programmed,
+            &format!("The data plane asks Vestibule about every request for {hosts}"),
+        );
+        // Where a target is not even accepted, nothing was written for it.
+        let all_asked =
+            !self.hosts.is_empty() && self.hosts.iter().all(|host| host.state != NOT_PROTECTED);
+        if programmed.holds
+            && !all_asked
+            && let Some(failure) = self.failures.first()
         {
-            // Where the targets are not even accepted, nothing was programmed for them.
-            false if self.hosts.is_empty() => Verdict {
-                condition: ConditionType::Programmed,
-                holds: false,
-                reason: self
-                    .failures
-                    .first()
-                    .map_or(Reason::Pending, |failure| failure.reason),
-                message: hosts.clone(),
-            },
-            _ => of(ConditionType::Programmed, Reason::Programmed, &hosts),
-        };
+            programmed.holds = false;
+            programmed.reason = failure.reason;
+            programmed.message.clone_from(&failure.message);
+        }
         let mut verdicts = vec![
             of(
                 ConditionType::Accepted,
@@ -223,7 +228,10 @@ impl Found {
             condition: ConditionType::Ready,
             holds: first.is_none(),
             reason: first.map_or(Reason::Ready, |verdict| verdict.reason),
-            message: first.map_or(hosts, |verdict| verdict.message.clone()),
+            message: first.map_or(
+                format!("People sign in before they see {hosts}"),
+                |verdict| verdict.message.clone(),
+            ),
         });
         verdicts
     }
@@ -241,6 +249,9 @@ impl Found {
     }
 }
 
+/// The state of a host that people may reach without a session.
+const NOT_PROTECTED: &str = "NotProtected";
+
 fn state(failure: Option<&Failure>) -> &'static str {
     match failure.map(|failure| failure.reason) {
         None => "Programmed",
@@ -252,7 +263,7 @@ fn state(failure: Option<&Failure>) -> &'static str {
             | Reason::AnnotationConflict
             | Reason::WriteRejected
             | Reason::NoHosts,
-        ) => "NotProtected",
+        ) => NOT_PROTECTED,
         Some(_) => "Closed",
     }
 }

@@ -94,6 +94,8 @@ pub enum Reason {
     AnnotationConflict,
     /// The API server, or a webhook, refused what we wrote.
     WriteRejected,
+    /// The ProtectedService could not be made of the annotations.
+    DerivedRejected,
     /// The Ingress is, or can be, open in spite of the annotations.
     NotProtected,
     /// The host is reachable under a name that no rule has.
@@ -198,6 +200,7 @@ impl Reason {
             Self::ForeignAuthURL => "ForeignAuthURL",
             Self::AnnotationConflict => "AnnotationConflict",
             Self::WriteRejected => "WriteRejected",
+            Self::DerivedRejected => "DerivedRejected",
             Self::NotProtected => "NotProtected",
             Self::ServerAlias => "ServerAlias",
             Self::EndpointPathTaken => "EndpointPathTaken",

@@ -1,6 +1,7 @@
 //! The Helm chart: what it renders, what it refuses, and what an API server makes of it.
 
 mod account;
+mod kinds;
 mod place;
 mod render;
 mod rights;

@@ -215,6 +215,15 @@ pub fn rewrites_paths(annotations: &BTreeMap<String, String>) -> bool {
             == Some(true)
 }
 
+/// Whether the Ingress has TLS passed through to the service, for all of its hosts.
+#[must_use]
+pub fn passes_tls_through(annotations: &BTreeMap<String, String>) -> bool {
+    annotations
+        .get("ssl-passthrough")
+        .and_then(|value| boolean(value.trim()))
+        == Some(true)
+}
+
 /// Further names under which an Ingress's hosts can be reached, which no rule of it has.
 #[must_use]
 pub fn server_aliases(annotations: &BTreeMap<String, String>) -> Option<&str> {

@@ -87,13 +87,13 @@ fn a_status_says_what_to_register_and_sums_up() {
         status: "True"
         type: ResolvedRefs
       - lastTransitionTime: "2026-03-01T12:00:00Z"
-        message: wiki.corp.example asks for a session
+        message: The data plane asks Vestibule about every request for wiki.corp.example
         observedGeneration: 1
         reason: Programmed
         status: "True"
         type: Programmed
       - lastTransitionTime: "2026-03-01T12:00:00Z"
-        message: wiki.corp.example asks for a session
+        message: People sign in before they see wiki.corp.example
         observedGeneration: 1
         reason: Ready
         status: "True"
@@ -329,4 +329,102 @@ fn an_object_of_somebody_else_with_our_name_is_left_alone() {
         ))
         .obey();
     assert_eq!(bench.ready("docs/foo"), "False EndpointRejected");
+}
+
+#[test]
+fn a_derived_object_that_is_refused_does_not_keep_the_service_from_being_protected() {
+    let mut bench = Bench::new(controller());
+    bench.apply(USUAL);
+    let refusal = Refusal {
+        kind: RefusalKind::Rejected,
+        message: "no".into(),
+    };
+    let write = Write::Derived(key("docs/wiki"));
+    bench
+        .resolution
+        .apply(Change::Refused(write, Some(refusal)));
+    bench.settle();
+    assert_eq!(bench.access("docs/wiki"), "open");
+    assert_eq!(
+        bench.ingress_reasons("docs/wiki"),
+        [Reason::DerivedRejected]
+    );
+    bench
+        .apply(&psvc("wiki-policy", "wiki", "allow: [{groups: [a]}]"))
+        .obey();
+    assert_eq!(
+        bench.ready("docs/wiki-policy"),
+        "True Ready",
+        "there is nothing to derive any more"
+    );
+}
+
+#[test]
+fn annotations_that_cannot_be_taken_off_are_told() {
+    let mut bench = Bench::usual();
+    bench.annotate("docs/wiki", &[("vestibule.dev/protect", "false")]);
+    let refusal = Refusal {
+        kind: RefusalKind::Rejected,
+        message: "no".into(),
+    };
+    let write = Write::Annotations(key("docs/wiki"));
+    bench
+        .resolution
+        .apply(Change::Refused(write, Some(refusal)));
+    bench.settle();
+    assert_eq!(bench.ingress_reasons("docs/wiki"), [Reason::WriteRejected]);
+    bench.obey();
+    assert_eq!(bench.ingress_reasons("docs/wiki"), vec![]);
+}
+
+#[test]
+fn passthrough_on_a_neighbour_of_the_host_is_named() {
+    let mut bench = Bench::usual();
+    bench.apply(&ingress(
+        "docs/other",
+        &["wiki.corp.example"],
+        "nginx.ingress.kubernetes.io/ssl-passthrough: 'true'",
+    ));
+    assert_eq!(bench.ready("docs/wiki"), "False NotProtected");
+    assert!(
+        bench.report("docs/wiki").verdicts[3]
+            .message
+            .contains("docs/other")
+    );
+}
+
+#[test]
+fn what_is_wrong_with_one_host_is_said_of_that_host() {
+    let mut bench = Bench::usual();
+    bench.apply(&ingress(
+        "docs/two",
+        &["one.corp.example", "two.corp.example"],
+        "vestibule.dev/protect: 'true'",
+    ));
+    bench
+        .apply(
+            &ingress("docs/old-proxy", &["two.corp.example"], "")
+                .replace("path: /,", "path: /oauth2,"),
+        )
+        .obey();
+    let states: Vec<_> = bench
+        .report("docs/two")
+        .hosts
+        .into_iter()
+        .map(|host| (host.host, host.state, host.reason))
+        .collect();
+    let expected = [
+        ("one.corp.example".to_owned(), "Programmed".to_owned(), None),
+        (
+            "two.corp.example".to_owned(),
+            "Closed".to_owned(),
+            Some("EndpointPathTaken".to_owned()),
+        ),
+    ];
+    assert_eq!(states, expected);
+    assert_eq!(
+        bench.ingress_reasons("docs/old-proxy"),
+        [Reason::EndpointPathTaken],
+        "who holds the path is told too"
+    );
 }

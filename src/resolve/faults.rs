@@ -1,0 +1,242 @@
+//! What can be wrong with the protection of one Ingress, besides its policy: its class, its hosts, and what the data
+//! plane makes of it.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Backend, Class, Classes, Failure, Ingress, World, Write, annotate, asked::Asked,
+    endpoint::EndpointState, host, routes, write,
+};
+use crate::{
+    dataplane::ingress_nginx::{server_aliases, weaknesses},
+    policy::HostPattern,
+    resource::{Key, Reason},
+};
+
+/// Why an Ingress is not one that this installation serves.
+pub(super) fn class_failure(world: &World, key: &Key, ingress: &Ingress) -> Option<Failure> {
+    let controller = world.settings().controller()?;
+    let refused = |what: String| {
+        Some(Failure::accepted(
+            Reason::UnsupportedIngressClass,
+            format!(
+                "Ingress {key} is not protected: {what}. Nothing is written on it. Give it an ingress class that this installation serves, or let Vestibule serve its class (option --ingress-class)."
+            ),
+        ))
+    };
+    let Some(name) = ingress.class.name() else {
+        return refused("it has no ingress class".to_owned());
+    };
+    match &controller.classes {
+        Classes::Named(names) if names.iter().any(|served| &**served == name) => None,
+        Classes::Named(_) => refused(format!("its ingress class is {name:?}")),
+        Classes::OfControllers(controllers) => match world.class(name) {
+            Some(class) if controllers.contains(&class.controller) => None,
+            Some(class) => refused(format!(
+                "its ingress class {name:?} belongs to {}",
+                class.controller
+            )),
+            None => refused(format!("there is no IngressClass {name:?}")),
+        },
+    }
+}
+
+/// Why a host cannot be protected at all: it is where people sign in.
+pub(super) fn auth_host_failure(world: &World, key: &Key, host: &HostPattern) -> Option<Failure> {
+    is_auth_host(world, host).then(|| {
+        Failure::accepted(
+            Reason::AuthHostTargeted,
+            format!(
+                "{key} would protect {host}, where people sign in: nobody could. Closed; take the host out of it, or choose another --auth-host."
+            ),
+        )
+    })
+}
+
+/// What is wrong with the hosts of an Ingress, or of a ProtectedService that names them itself.
+pub(super) fn host_failures(
+    world: &World,
+    key: &Key,
+    ingress: Option<&Ingress>,
+    hosts: &BTreeSet<HostPattern>,
+) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    if let Some(ingress) = ingress {
+        failures.extend(class_failure(world, key, ingress));
+        if let Some(rule) = ingress
+            .rules
+            .iter()
+            .find(|rule| !rule.host.is_empty() && HostPattern::parse(&rule.host).is_none())
+        {
+            failures.push(Failure::accepted(Reason::InvalidHost, format!("Ingress {key}: {:?} is not a host name that browsers can ask for; requests for it are refused.", rule.host)));
+        }
+        let without = ingress.rules.iter().any(|rule| rule.host.is_empty());
+        if hosts.is_empty() || without {
+            failures.push(Failure::accepted(Reason::NoHosts, format!("Ingress {key} has a rule without a host, or no rule at all: such an Ingress answers for every name, and nobody can sign in at a host that it does not name. Give every rule a host.")));
+        }
+        let unreachable = |backend: &Backend| routes::upstream(backend).is_none();
+        let mut backends = ingress
+            .rules
+            .iter()
+            .flat_map(|rule| &rule.paths)
+            .filter_map(|path| path.backend.as_ref());
+        if world.settings().is_folder() && backends.any(unreachable) {
+            failures.push(Failure::accepted(Reason::Invalid, format!("Ingress {key}: a backend names its port; in a folder there is nowhere to look it up. Write the number.")));
+        }
+    } else if hosts.is_empty() {
+        failures.push(Failure::accepted(
+            Reason::InvalidHost,
+            format!("ProtectedService {key}: spec.hosts holds no host name."),
+        ));
+    } else {
+        let spec = world
+            .folder_service(key)
+            .and_then(|service| service.spec.read());
+        let mut listed = spec.into_iter().flat_map(|spec| &spec.hosts);
+        if let Some(wrong) = listed.find(|entry| {
+            HostPattern::parse(&entry.host).is_none()
+                || !entry.upstream.as_deref().is_some_and(is_upstream)
+        }) {
+            failures.push(Failure::accepted(Reason::Invalid, format!("ProtectedService {key}: spec.hosts: {:?} needs a host name and an upstream such as http://NAME:PORT.", wrong.host)));
+        }
+    }
+    for host in hosts {
+        if let Some(facts) = world.host_facts(host).filter(|facts| facts.is_shared()) {
+            let failure = Failure::accepted(Reason::HostShared, facts.shared_message(host));
+            failures.push(failure.at(host));
+        }
+    }
+    failures
+}
+
+/// What keeps the data plane from asking, or people from signing in.
+pub(super) fn programming_failures(
+    world: &World,
+    key: &Key,
+    ingress: &Ingress,
+    asked: &Asked<'_>,
+    hosts: &BTreeSet<HostPattern>,
+) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    if world.settings().controller().is_none() {
+        failures.extend(
+            hosts
+                .iter()
+                .filter_map(|host| Some(taken(world, host)?.at(host))),
+        );
+        return failures;
+    }
+    let paths = ingress
+        .rules
+        .iter()
+        .flat_map(|rule| &rule.paths)
+        .map(|path| &*path.path);
+    for weakness in weaknesses(key, &ingress.nginx, paths) {
+        failures.push(Failure::programmed(
+            Reason::NotProtected,
+            format!(
+                "Ingress {key} is not protected: {} is {:?}: {}. Mend it: {}",
+                weakness.key, weakness.value, weakness.effect, weakness.mend
+            ),
+        ));
+    }
+    failures.extend(annotate::annotated(world, key, ingress, &asked.by).failure);
+    if let Some(refusal) = world.refusal(&Write::Derived(key.clone()))
+        && write::derived_plan(world, key, asked).is_some()
+    {
+        failures.push(Failure::programmed(Reason::DerivedRejected, format!("The ProtectedService {key} could not be made of the annotations of Ingress {key}, whose policy is in force all the same: {}", refusal.message)));
+    }
+    if let Some(aliases) = server_aliases(&ingress.nginx) {
+        failures.push(Failure::programmed(Reason::ServerAlias, format!("Ingress {key} can be reached as {aliases} too (nginx.ingress.kubernetes.io/server-alias), and requests for these names are refused. Write a rule for each of them instead.")));
+    }
+    for host in hosts {
+        let of_host = [
+            passed_through(world, key, host),
+            taken(world, host),
+            endpoint_failure(world, key, ingress, host),
+        ];
+        failures.extend(
+            of_host
+                .into_iter()
+                .flatten()
+                .map(|failure| failure.at(host)),
+        );
+    }
+    failures
+}
+
+/// TLS is passed through for all of a host, whichever of its Ingresses asks for it.
+fn passed_through(world: &World, key: &Key, host: &HostPattern) -> Option<Failure> {
+    let culprit = world.host_facts(host)?.passed_through_by.as_ref();
+    let culprit = culprit.filter(|culprit| *culprit != key)?;
+    Some(Failure::programmed(
+        Reason::NotProtected,
+        format!(
+            "{host} is not protected where ingress-nginx has TLS passthrough switched on: Ingress {culprit} passes its requests to the service unread. Mend it: kubectl annotate ingress -n {} {} nginx.ingress.kubernetes.io/ssl-passthrough-",
+            culprit.namespace, culprit.name
+        ),
+    ))
+}
+
+fn taken(world: &World, host: &HostPattern) -> Option<Failure> {
+    let (taker, path) = world.host_facts(host)?.taken_by.as_ref()?;
+    Some(Failure::programmed(
+        Reason::EndpointPathTaken,
+        host::taken_message(host, taker, path, world),
+    ))
+}
+
+fn endpoint_failure(
+    world: &World,
+    key: &Key,
+    ingress: &Ingress,
+    host: &HostPattern,
+) -> Option<Failure> {
+    let facts = world.host_facts(host)?;
+    match &facts.endpoint {
+        EndpointState::Unneeded => None,
+        EndpointState::Right => {
+            let differs = |class: &Class| class.name() != ingress.class.name();
+            let class = facts.class.as_ref().filter(|class| differs(class))?;
+            Some(Failure::programmed(
+                Reason::EndpointClassDiffers,
+                format!(
+                    "Ingress {key} and an older Ingress of {host} are of different classes, and people can sign in by way of {:?} only. Give both the same class, or hosts of their own.",
+                    class.name().unwrap_or_default()
+                ),
+            ))
+        }
+        EndpointState::Pending => Some(Failure::programmed(
+            Reason::Pending,
+            format!("The sign-in pages of {host} are being routed."),
+        )),
+        EndpointState::Refused(message) => Some(Failure::programmed(
+            Reason::EndpointRejected,
+            format!(
+                "The Ingress that routes the sign-in pages of {host} was refused, so nobody can sign in there: {message}"
+            ),
+        )),
+        EndpointState::NameTaken => Some(Failure::programmed(
+            Reason::EndpointRejected,
+            format!(
+                "The Ingress that should route the sign-in pages of {host} cannot be made: in namespace {} there is one of its name that is not Vestibule's. Remove that.",
+                world.settings().installation.namespace
+            ),
+        )),
+    }
+}
+
+/// Whether people sign in at this host.
+pub(super) fn is_auth_host(world: &World, host: &HostPattern) -> bool {
+    let auth_host = world.settings().installation.auth_host.as_ref();
+    matches!(host, HostPattern::Exact(host) if Some(host) == auth_host)
+}
+
+fn is_upstream(text: &str) -> bool {
+    url::Url::parse(text).is_ok_and(|url| {
+        url.scheme() == "http"
+            && url.host_str().is_some()
+            && url.path() == "/"
+            && url.query().is_none()
+    })
+}
