@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 
-use super::{Endpoint, asked::Asked, begin, finish, metrics::SignInResult, page::Page};
+use super::{Endpoint, asked::Asked, begin, finish, metrics::SignInResult, page::Page, start};
 use crate::{
     policy::{Claim, Identity, Moment},
     provider::{Callback, ProviderError, SignedIn},
@@ -99,6 +99,9 @@ pub(super) async fn callback(
             finish::land(&endpoint, &asked, keys, &who, return_to, used, false)
         }
         AttemptPurpose::Elsewhere(request) => {
+            if let Some(reason) = start::no_sessions(&table, &asked.host) {
+                return show(Page::no_sessions(&asked.host, reason).with_cookie(used));
+            }
             // The auth host keeps what any host may ask for.
             let mut named = NamedFacts::default();
             for entry in table.hosts() {

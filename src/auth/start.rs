@@ -16,8 +16,8 @@ use super::{
     page::{Page, leave},
 };
 use crate::{
-    policy::{Audience, Decision, Identity, Moment, Policy, ReturnTo, SignIn},
-    published::{Access, HostEntry, ProviderSettings, Service, ServiceId, Table},
+    policy::{Audience, Decision, Host, HostPattern, Identity, Moment, Policy, ReturnTo, SignIn},
+    published::{Access, HostEntry, NoSessions, ProviderSettings, Service, ServiceId, Table},
     session::{AttemptPurpose, HandOffRequest, Jar, Keys, Landed, OpenSession, random, set_cookie},
 };
 
@@ -171,6 +171,9 @@ async fn at_auth_host(endpoint: &Endpoint, asked: &Asked) -> Response {
         return show(Page::hand_off_unreadable());
     }
     let table = endpoint.table.load_full();
+    if let Some(reason) = no_sessions(&table, &asked.host) {
+        return show(Page::no_sessions(&asked.host, reason));
+    }
     let Some(provider) = table.provider(&request.provider) else {
         return show(Page::provider_gone(&request.provider));
     };
@@ -191,6 +194,15 @@ async fn at_auth_host(endpoint: &Endpoint, asked: &Asked) -> Response {
         max_age,
     )
     .await
+}
+
+/// Why the auth host may have no sessions, if so. A wildcard that covers it is another host's affair.
+pub(super) fn no_sessions<'t>(table: &'t Table, auth_host: &Host) -> Option<&'t NoSessions> {
+    let entry = table.host(auth_host)?;
+    match &entry.pattern {
+        HostPattern::Exact(_) => entry.no_sessions.as_ref(),
+        HostPattern::Wildcard(_) => None,
+    }
 }
 
 /// Whether the auth host's own session answers a request without asking the provider.

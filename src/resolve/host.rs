@@ -32,6 +32,8 @@ pub(super) struct HostFacts {
     pub class: Option<Class>,
     /// How the endpoint Ingress is.
     pub endpoint: EndpointState,
+    /// In a cluster: people sign in here for every protected host.
+    pub is_auth_host: bool,
 }
 
 /// Works out what holds for everyone on a host.
@@ -81,6 +83,8 @@ pub(super) fn facts(world: &World, host: &HostPattern) -> HostFacts {
         taken_by,
         class,
         endpoint,
+        // In a folder one owner writes everything, and the front door keeps our cookies from services.
+        is_auth_host: faults::is_auth_host(world, host) && !world.settings().is_folder(),
     }
 }
 
@@ -89,7 +93,10 @@ pub(super) fn resolve(world: &World, host: &HostPattern) -> UnitResult {
     let is_served = |key: &&Key| service::is_served(world, key);
     let keys: Vec<&Key> = world.on_host(host).filter(is_served).collect();
     let routes = routes::of_host(world, host);
-    let published = if keys.is_empty() && routes.is_empty() {
+    let facts = world.host_facts(host);
+    // Nothing is protected there, and the endpoint still has to know that it may not be trusted with cookies.
+    let is_barred = facts.is_some_and(|facts| facts.is_auth_host && facts.is_shared());
+    let published = if keys.is_empty() && routes.is_empty() && !is_barred {
         Published::NoHost(host.clone())
     } else {
         let mut named_groups = BTreeSet::new();
@@ -103,9 +110,7 @@ pub(super) fn resolve(world: &World, host: &HostPattern) -> UnitResult {
                 .iter()
                 .map(|key| ServiceId::new(&key.namespace, &key.name))
                 .collect(),
-            no_sessions: world
-                .host_facts(host)
-                .and_then(|facts| facts.no_sessions(host, world)),
+            no_sessions: facts.and_then(|facts| facts.no_sessions(host, world)),
             routes,
             named_groups: named_groups.into_iter().collect(),
             named_claims: named_claims.into_iter().collect(),
@@ -149,8 +154,12 @@ fn path_under(ingress: &Ingress, host: &HostPattern, prefix: &str) -> Option<Arc
 // === impl HostFacts ===
 
 impl HostFacts {
-    /// Whether a protected host is shared by namespaces.
+    /// Whether a protected host is shared by namespaces. The auth host is the installation's alone: a session of it
+    /// opens every other host.
     pub(super) fn is_shared(&self) -> bool {
+        if self.is_auth_host {
+            return !self.namespaces.is_empty();
+        }
         self.namespaces.len() > 1 && !self.protected_in.is_empty()
     }
 
@@ -171,9 +180,14 @@ impl HostFacts {
 
     pub(super) fn shared_message(&self, host: &HostPattern) -> String {
         let namespaces: Vec<&str> = self.namespaces.iter().map(|name| &**name).collect();
+        let namespaces = namespaces.join(", ");
+        if self.is_auth_host {
+            return format!(
+                "Ingresses of the namespaces {namespaces} serve {host}, where people sign in for every protected host, and would see cookies that open all of them: nobody can sign in anywhere. Take {host} out of these Ingresses: kubectl get ingress -A"
+            );
+        }
         format!(
-            "Ingresses of the namespaces {} serve {host}, and each of them sees the cookies of all: nobody can sign in there. Give each namespace a host of its own.",
-            namespaces.join(", ")
+            "Ingresses of the namespaces {namespaces} serve {host}, and each of them sees the cookies of all: nobody can sign in there. Give each namespace a host of its own."
         )
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Failure, Plan, Problem, ProviderReport, Spec, UnitResult, World};
 use crate::{
-    policy::{Ceiling, DomainPattern, Host},
+    policy::{Ceiling, DomainPattern, Host, HostPattern},
     published::{ClaimNames, ProviderKind, ProviderSettings, Published, Secret},
     resource::{
         AllowedNamespaces, ClaimMapping, ConditionType, EmailVerification, IdentityProviderSpec,
@@ -46,6 +46,7 @@ pub(super) fn resolve(world: &World, name: &Arc<str>) -> UnitResult {
             several_defaults(world),
         ));
     }
+    failures.extend(auth_host_shared(world));
     let problem = |failure: &Failure| Problem {
         object: ObjectRef::IdentityProvider(Arc::clone(name)),
         reason: failure.reason,
@@ -159,6 +160,18 @@ pub(super) fn several_defaults(world: &World) -> String {
         "The IdentityProviders {} are all marked as the default, so none of them is: services that name no provider are closed. Leave one: kubectl patch identityprovider {last} --type merge -p '{{\"spec\":{{\"default\":false}}}}'",
         names.join(", ")
     )
+}
+
+/// That nobody can sign in with any provider while others serve the auth host: its administrator can mend that.
+fn auth_host_shared(world: &World) -> Option<Failure> {
+    let host = HostPattern::Exact(world.settings().installation.auth_host.clone()?);
+    let facts = world
+        .host_facts(&host)
+        .filter(|facts| facts.is_auth_host && facts.is_shared())?;
+    Some(Failure::programmed(
+        Reason::HostShared,
+        facts.shared_message(&host),
+    ))
 }
 
 /// Whether everyone the provider knows is one of ours: said by its administrator, and not by Google for any account.

@@ -406,6 +406,42 @@ async fn a_host_whose_prefix_is_taken_gets_no_session() {
 }
 
 #[tokio::test]
+async fn an_auth_host_that_others_see_the_cookies_of_hands_nobody_off() {
+    let bench = Bench::new(Some("auth.example"));
+    let session = bench.session("auth.example", &example_identity());
+    let away = bench
+        .navigate("a.example", "/oauth2/start/team/a?m=GET&rd=%2F", "")
+        .await;
+    let on_auth_host = location(&away)
+        .strip_prefix("https://auth.example")
+        .unwrap()
+        .to_owned();
+    let entry = |pattern: &str| HostEntry {
+        pattern: HostPattern::parse(pattern).unwrap(),
+        services: vec![],
+        no_sessions: Some(NoSessions {
+            reason: "HostShared".into(),
+            message: "".into(),
+        }),
+        routes: vec![],
+        named_groups: vec![],
+        named_claims: vec![],
+    };
+    bench.change(&Published::Host(Arc::new(entry("*.example"))));
+    let handed = bench
+        .navigate("auth.example", &on_auth_host, &session)
+        .await;
+    assert!(location(&handed).starts_with("https://a.example/oauth2/finish?ticket="));
+    bench.change(&Published::Host(Arc::new(entry("auth.example"))));
+    for cookie in [&*session, ""] {
+        let refused = bench.navigate("auth.example", &on_auth_host, cookie).await;
+        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(refused.body.contains("HostShared"), "{}", refused.body);
+        assert!(location(&refused).is_empty() && refused.cookies().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn another_site_cannot_sign_people_out_with_a_link_or_a_form() {
     let bench = Bench::new(None);
     let cookie = bench.session("a.example", &example_identity());

@@ -339,6 +339,33 @@ fn the_auth_host_cannot_be_protected() {
 }
 
 #[test]
+fn an_ingress_of_another_namespace_on_the_auth_host_stops_sign_in_and_is_named() {
+    for place in [controller(), Place::Replica] {
+        let mut bench = Bench::new(place);
+        bench.apply(USUAL).obey();
+        bench.apply(&ingress("vestibule/auth-host", &["auth.corp.example"], ""));
+        assert!(bench.host("auth.corp.example").is_none());
+        bench
+            .apply(&ingress("evil/trap", &["auth.corp.example"], ""))
+            .obey();
+        let entry = bench.host("auth.corp.example").unwrap();
+        assert_eq!(&*entry.no_sessions.as_ref().unwrap().reason, "HostShared");
+        assert_eq!(bench.ingress_reasons("evil/trap"), [Reason::HostShared]);
+        assert_eq!(
+            bench.reasons(&ObjectRef::IdentityProvider("corp".into())),
+            [Reason::HostShared],
+            "whoever can mend it is told"
+        );
+        bench.delete("Ingress", "evil/trap").obey();
+        assert!(bench.host("auth.corp.example").is_none());
+        assert_eq!(
+            bench.reasons(&ObjectRef::IdentityProvider("corp".into())),
+            []
+        );
+    }
+}
+
+#[test]
 fn rules_by_path_on_a_host_that_rewrites_paths_are_said_to_close() {
     let mut bench = Bench::usual();
     bench

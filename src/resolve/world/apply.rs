@@ -357,6 +357,10 @@ impl World {
             };
             if before != facts {
                 all.extend(self.on_host(&host).cloned());
+                // Nobody signs in with any provider while the auth host is shared.
+                if before.or(facts).is_some_and(|facts| facts.is_auth_host) {
+                    units.extend(self.providers.keys().cloned().map(Unit::Provider));
+                }
             }
             units.insert(Unit::Host(host));
         }
