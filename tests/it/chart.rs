@@ -85,7 +85,11 @@ async fn installed() -> Result<&'static Cluster> {
     INSTALLED
         .get_or_try_init(async || {
             let cluster = Cluster::start().await?;
-            install(cluster.kubeconfig(), &["admission.mode=policy"]).await?;
+            install(
+                cluster.kubeconfig(),
+                &["admission.mode=policy", "authHost.host=auth.test"],
+            )
+            .await?;
             Ok(cluster)
         })
         .await

@@ -1,4 +1,5 @@
-//! The policies that hold the controller's account to what it is for.
+//! The policies that hold accounts to what is theirs: the controller's to three annotations, everybody's to other hosts
+//! than the auth host.
 
 use anyhow::Result;
 use k8s_openapi::api::networking::v1::Ingress;
@@ -147,5 +148,30 @@ async fn the_controllers_account_writes_only_protected_services_that_it_derived(
     let status = Patch::Merge(json!({"status": {"observedGeneration": 1}}));
     ours.patch_status("grafana", &by, &status).await?;
     ours.delete("wiki", &DeleteParams::default()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_but_vestibule_may_serve_the_auth_host() -> Result<()> {
+    let place = Place::new("reserve").await?;
+    let sentence = "auth.test is where people sign in";
+    let trap = serde_json::from_value(place.ingress("auth", "nginx", json!({})))?;
+    let made = place.ingresses.create(&PostParams::default(), &trap).await;
+    assert_refused(made, sentence, "a new Ingress")?;
+    let wiki = place.create("wiki", "nginx", json!({})).await?;
+    let taking = json!({"spec": {"rules": [
+        {"host": "wiki.test"},
+        {"host": "auth.test", "http": {"paths": [{
+            "path": "/trap", "pathType": "Prefix",
+            "backend": {"service": {"name": "app", "port": {"number": 80}}},
+        }]}},
+    ]}});
+    let by = PatchParams::default();
+    let taken = place
+        .ingresses
+        .patch("wiki", &by, &Patch::Merge(taking))
+        .await;
+    assert_refused(taken, sentence, "an Ingress that has another host already")?;
+    assert_eq!(place.ingresses.get("wiki").await?.spec, wiki.spec);
     Ok(())
 }

@@ -59,6 +59,7 @@ impl Place {
         );
         let opted_in = serde_json::from_value(opted_in)?;
         let service = protected_service("probe", json!({}))?;
+        let on_auth_host = serde_json::from_value(self.ingress("auth", "other", json!({})))?;
         let change = Patch::Merge(json!({"metadata": {"labels": {"team": "other"}}}));
         let posted = PostParams {
             dry_run: true,
@@ -78,6 +79,8 @@ impl Place {
                 let held = is_refused(ingresses.patch("probe", &patched, &change).await)
                     && is_refused(services.create(&posted, &service).await);
                 ensure!(held, "the controller's account is not held to anything");
+                let reserved = is_refused(self.ingresses.create(&posted, &on_auth_host).await);
+                ensure!(reserved, "anybody may serve the auth host");
                 Ok(())
             })
             .await
