@@ -246,7 +246,12 @@ impl fmt::Display for Step {
 
 async fn take_off(client: &Client, key: &Key, instance: &str) -> kube::Result<()> {
     let api: Api<Ingress> = Api::namespaced(client.clone(), &key.namespace);
-    let nothing = ObjectMeta::default().into_request_partial::<Ingress>();
+    // An empty map, not none: see Pen::annotate.
+    let nothing = ObjectMeta {
+        annotations: Some(BTreeMap::new()),
+        ..ObjectMeta::default()
+    }
+    .into_request_partial::<Ingress>();
     let manager = PatchParams::apply(&field_manager(instance));
     let ingress = match api
         .patch_metadata(&key.name, &manager, &Patch::Apply(&nothing))

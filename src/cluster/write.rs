@@ -105,8 +105,9 @@ impl Pen {
             namespace: Some(ingress.namespace.to_string()),
             // An apply to an Ingress that was deleted meanwhile must not try to make one.
             uid: Some(uid.to_owned()),
-            // An empty map would leave us behind as the owner of nothing.
-            annotations: Some(annotations).filter(|map| !map.is_empty()),
+            // Even if it is empty: an apply without it would take annotations along that admission wrote for others
+            // and no field manager holds.
+            annotations: Some(annotations),
             ..ObjectMeta::default()
         }
         .into_request_partial::<Ingress>();

@@ -52,9 +52,10 @@ fn program() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_vestibule")).to_owned()
 }
 
+static SHARED: OnceCell<(Stage, Component)> = OnceCell::const_new();
+
 /// One stage with one controller, for all tests that do not disturb others.
 async fn shared() -> Result<&'static Stage> {
-    static SHARED: OnceCell<(Stage, Component)> = OnceCell::const_new();
     let start = async || {
         let stage = Stage::new(&[]).await?;
         let controller = stage.installation.controller().await?;
@@ -132,8 +133,13 @@ fn ingress(namespace: &str, name: &str, host: &str) -> Value {
     })
 }
 
+/// Shows the controller's log when it fails.
 fn wait() -> Wait<'static> {
-    Wait::seconds(30)
+    let wait = Wait::seconds(30);
+    match SHARED.get() {
+        Some((_, controller)) => wait.watching(controller.process()),
+        None => wait,
+    }
 }
 
 // === impl Site ===

@@ -136,6 +136,8 @@ async fn an_endpoint_ingress_that_somebody_else_made_is_left_alone() -> Result<(
     let site = stage.site("name").await?;
     let mut theirs = ingress(super::NAMESPACE, &site.endpoint_name(), "somewhere.example");
     theirs["metadata"]["labels"] = json!({"theirs": "yes"});
+    let backend = &mut theirs["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"];
+    *backend = json!("theirs");
     stage.cluster.apply(&theirs.to_string()).await?;
     site.opt_in().await?;
     wait()
