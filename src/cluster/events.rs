@@ -17,6 +17,7 @@ use kube::{
 };
 use tokio::time::Instant;
 
+use super::write::is_ending;
 use crate::clock::Clock;
 
 /// `reportingController` of every Event.
@@ -68,6 +69,9 @@ impl Reporter {
     /// Tells it. A failure is logged and nothing else: every Event also stands in a condition.
     pub async fn tell(&mut self, notice: &Notice) {
         if let Err(error) = self.publish(notice).await {
+            if matches!(&error, kube::Error::Api(status) if is_ending(status)) {
+                return;
+            }
             tracing::warn!(
                 reason = &*notice.reason,
                 namespace = notice.regarding.namespace,

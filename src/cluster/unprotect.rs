@@ -6,7 +6,9 @@ use std::{
     fmt,
 };
 
-use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::{
+    api::networking::v1::Ingress, apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry,
+};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams},
@@ -307,9 +309,14 @@ fn asks(ingress: &Ingress) -> bool {
 /// Whether something on the Ingress is there by our hand, or reads as if it were.
 fn carries_ours(ingress: &Ingress, instance: &str) -> bool {
     let manager = field_manager(instance);
-    let managed = ingress.managed_fields().iter();
-    let mut ours = managed.filter(|entry| entry.manager.as_deref() == Some(&manager));
-    ours.next().is_some() || !ours_among(&key(ingress), ingress.annotations()).is_empty()
+    let holds = |entry: &ManagedFieldsEntry| {
+        let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+        let held = fields.and_then(|fields| fields.get("f:metadata")?.get("f:annotations"));
+        entry.manager.as_deref() == Some(&manager)
+            && held.is_some_and(|held| held.get(format!("f:{AUTH_URL}")).is_some())
+    };
+    ingress.managed_fields().iter().any(holds)
+        || !ours_among(&key(ingress), ingress.annotations()).is_empty()
 }
 
 /// The keys whose values are Vestibule's for this very Ingress.

@@ -228,13 +228,16 @@ async fn attempt<T>(request: impl Future<Output = kube::Result<T>>) -> Result<()
 
 impl From<&Status> for NotWritten {
     fn from(status: &Status) -> Self {
-        let causes = status.details.iter().flat_map(|details| &details.causes);
-        let mut conflicts = causes.filter(|cause| cause.reason == "FieldManagerConflict");
-        if let Some(cause) = conflicts.next() {
+        let mut causes = status.details.iter().flat_map(|details| &details.causes);
+        let conflict = causes.find(|cause| cause.reason == "FieldManagerConflict");
+        if let Some(cause) = conflict {
             return Self::Conflict {
                 manager: manager_in(&cause.message).into(),
                 field: cause.field.trim_start_matches('.').into(),
             };
+        }
+        if is_ending(status) {
+            return Self::Gone;
         }
         match status.code {
             // 409 without a field: the uid or the version is another one, and the watch will say so.
@@ -252,6 +255,13 @@ impl From<&Status> for NotWritten {
             },
         }
     }
+}
+
+/// Whether the namespace is being deleted, and takes nothing new.
+#[must_use]
+pub fn is_ending(status: &Status) -> bool {
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 /// The name in `conflict with "NAME" using GROUP/VERSION`.
