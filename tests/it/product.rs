@@ -57,14 +57,14 @@ impl Product {
             ..traefik::Options::default()
         };
         let traefik = Traefik::start(cluster, options).await?;
-        let ours = [
-            &format!("authHost.host={AUTH_HOST}"),
-            &format!("authHost.ingress.className={CLASS}"),
-            // The bench's visitor speaks plain HTTP, and Traefik would send it to HTTPS.
-            "authHost.ingress.tls.enabled=false",
-        ];
+        let (auth_host, class) = (
+            format!("authHost.host={AUTH_HOST}"),
+            format!("authHost.ingress.className={CLASS}"),
+        );
+        // The bench's visitor speaks plain HTTP, and Traefik would send it to HTTPS.
+        let ours = [&*auth_host, &*class, "authHost.ingress.tls.enabled=false"];
+        let settings = [&ours, settings].concat();
         let program = Path::new(env!("CARGO_BIN_EXE_vestibule"));
-        let settings = [&ours.map(|s| s as &str)[..], settings].concat();
         let installation = Installation::new(cluster, program, &settings).await?;
         cluster
             .secret(NAMESPACE, "corp", &[("client-secret", "story-secret")])

@@ -830,12 +830,12 @@ async fn requests_to_providers_are_counted_and_timed() {
     bench.redeem(&settings).await.unwrap_err();
     let text = bench.metrics();
     for line in [
-        r#"vestibule_provider_requests_total{provider="corp",operation="discovery",result="success"} 1"#,
-        r#"vestibule_provider_requests_total{provider="corp",operation="keys",result="success"} 1"#,
-        r#"vestibule_provider_requests_total{provider="corp",operation="token",result="success"} 1"#,
-        r#"vestibule_provider_requests_total{provider="corp",operation="token",result="refused"} 1"#,
-        r#"vestibule_provider_requests_total{provider="corp",operation="token",result="failed"} 1"#,
-        r#"vestibule_provider_request_duration_seconds_count{provider="corp",operation="token"} 3"#,
+        r#"provider_requests_total{provider="corp",operation="discovery",result="success"} 1"#,
+        r#"provider_requests_total{provider="corp",operation="keys",result="success"} 1"#,
+        r#"provider_requests_total{provider="corp",operation="token",result="success"} 1"#,
+        r#"provider_requests_total{provider="corp",operation="token",result="refused"} 1"#,
+        r#"provider_requests_total{provider="corp",operation="token",result="failed"} 1"#,
+        r#"provider_request_duration_seconds_count{provider="corp",operation="token"} 3"#,
     ] {
         assert!(
             text.lines().any(|one| one == line),
