@@ -15,8 +15,8 @@ demo: ## sign in at an example provider in front of two example services (no clu
 demo-cluster: ## the same on a real Kubernetes API server with Traefik and the Helm chart
 	@tests/tools/install cluster
 	@echo "Building Vestibule; the first time takes some minutes ..."
-	@$(CARGO) build --locked --quiet
-	@$(CARGO) run --locked --quiet --example demo_cluster -- $(ARGS)
+	@$(CARGO) build --locked --quiet --bin vestibule --example demo_cluster
+	@$${CARGO_TARGET_DIR:-target}/debug/examples/demo_cluster $(ARGS)
 
 test: ## everything: format, lints, unit and property tests, and the tests on real components
 	@tests/run
