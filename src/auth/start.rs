@@ -179,7 +179,7 @@ async fn at_auth_host(endpoint: &Endpoint, asked: &Asked) -> Response {
     };
     let session = OpenSession::find(asked.jar(), endpoint.names, keys, asked.host.as_str(), now);
     let who = session.as_ref().and_then(OpenSession::identity);
-    if let Some(who) = who.filter(|who| suffices(who, &request, now)) {
+    if let Some(who) = who.filter(|who| suffices(who, provider, &request, now)) {
         return finish::hand_over(endpoint, asked, keys, &request, who, &[]);
     }
     let max_age = request.max_age.map(Duration::from_secs);
@@ -206,7 +206,12 @@ pub(super) fn no_sessions<'t>(table: &'t Table, auth_host: &Host) -> Option<&'t 
 }
 
 /// Whether the auth host's own session answers a request without asking the provider.
-fn suffices(who: &Identity<'_>, request: &HandOffRequest, now: Moment) -> bool {
+fn suffices(
+    who: &Identity<'_>,
+    provider: &ProviderSettings,
+    request: &HandOffRequest,
+    now: Moment,
+) -> bool {
     let recent = request
         .signed_in_since
         .is_none_or(|since| who.issued_at >= since);
@@ -215,6 +220,7 @@ fn suffices(who: &Identity<'_>, request: &HandOffRequest, now: Moment) -> bool {
         .is_none_or(|age| now.since(who.authenticated_at).as_secs() < age);
     !request.switch_account
         && *who.provider == *request.provider
+        && *who.issuer == *provider.issuer()
         && now < who.ends_at
         && recent
         && proven

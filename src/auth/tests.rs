@@ -30,6 +30,8 @@ use crate::{
 };
 
 const NOW: Moment = Moment(1_000_000);
+/// Nobody listens there.
+const ISSUER: &str = "http://127.0.0.1:1";
 
 /// An installation with two protected hosts, `a.example` (with rules) and `b.example`, and one provider, which nobody
 /// reaches.
@@ -235,6 +237,7 @@ fn service(name: &str, grant: Grant) -> Service {
     let policy = Policy {
         providers: vec![Terms {
             provider: "corp".into(),
+            issuer: ISSUER.into(),
             ceiling: Ceiling::default(),
         }],
         grant,
@@ -278,7 +281,7 @@ fn provider(name: &str) -> ProviderSettings {
         display_name: "Corp".into(),
         order: 0,
         kind: ProviderKind::Oidc {
-            issuer: "http://127.0.0.1:1".into(),
+            issuer: ISSUER.into(),
             insecure_http: true,
         },
         client_id: "client".into(),
@@ -290,9 +293,16 @@ fn provider(name: &str) -> ProviderSettings {
     }
 }
 
+fn ann() -> Identity<'static> {
+    Identity {
+        issuer: ISSUER.into(),
+        ..example_identity()
+    }
+}
+
 fn bob() -> Identity<'static> {
     Identity {
         email: Some("bob@other.example".into()),
-        ..example_identity()
+        ..ann()
     }
 }

@@ -24,6 +24,8 @@ pub struct Policy {
 pub struct Terms {
     /// The IdentityProvider's name.
     pub provider: Arc<str>,
+    /// Whom it speaks for. One of the same name that spoke for another issuer was another provider.
+    pub issuer: Arc<str>,
     /// The administrator's limits, which no policy widens.
     pub ceiling: Ceiling,
 }
@@ -131,7 +133,7 @@ pub fn decide(
     let Some(terms) = policy
         .providers
         .iter()
-        .find(|terms| *terms.provider == *who.provider)
+        .find(|terms| *terms.provider == *who.provider && *terms.issuer == *who.issuer)
     else {
         return Decision::SignIn(SignIn::OtherProvider);
     };
@@ -335,6 +337,7 @@ pub(crate) mod tests {
         Policy {
             providers: vec![Terms {
                 provider: "corp".into(),
+                issuer: "https://id.corp.example".into(),
                 ceiling: Ceiling::default(),
             }],
             grant: corp(),
@@ -374,6 +377,14 @@ pub(crate) mod tests {
         };
         assert_eq!(
             at(&policy, "/", Some(&other)),
+            Decision::SignIn(SignIn::OtherProvider)
+        );
+        let before_the_issuer_changed = Identity {
+            issuer: "https://old.corp.example".into(),
+            ..ann()
+        };
+        assert_eq!(
+            at(&policy, "/", Some(&before_the_issuer_changed)),
             Decision::SignIn(SignIn::OtherProvider)
         );
     }

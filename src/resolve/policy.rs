@@ -65,6 +65,7 @@ pub(super) fn compile(
                 kinds.push((Arc::clone(name), usable.spec.kind));
                 terms.push(Terms {
                     provider: Arc::clone(name),
+                    issuer: usable.settings.issuer().into(),
                     ceiling: usable.ceiling,
                 });
             }

@@ -198,6 +198,7 @@ fn policy() -> Policy {
     Policy {
         providers: vec![Terms {
             provider: "example".into(),
+            issuer: "http://idp.example".into(),
             ceiling: Ceiling::default(),
         }],
         grant: Grant::AnyOf(vec![editors]),

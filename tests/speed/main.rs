@@ -129,6 +129,7 @@ fn service(n: usize) -> Service {
     let policy = Policy {
         providers: vec![Terms {
             provider: "corp".into(),
+            issuer: "https://id.corp.example".into(),
             ceiling: Ceiling::default(),
         }],
         grant: Grant::AnyOf(vec![Entry {

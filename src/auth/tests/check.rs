@@ -13,7 +13,7 @@ fn ask(host: &str, target: &str) -> String {
 #[test]
 fn a_session_passes_with_every_identity_header_of_the_closed_list() {
     let bench = Bench::new(None);
-    let mut ann = example_identity();
+    let mut ann = ann();
     ann.groups = vec!["a".into(), "b,c".into(), "d".into()];
     let cookie = bench.session("a.example", &ann);
     let reply = bench.check(
@@ -47,7 +47,7 @@ fn without_a_session_everyone_gets_401_and_a_public_path_passes_without_a_name()
         bench.check(&ask("a.example", "/"), &[NAVIGATION]).status,
         StatusCode::UNAUTHORIZED
     );
-    let cookie = bench.session("a.example", &example_identity());
+    let cookie = bench.session("a.example", &ann());
     let public = bench.check(&ask("a.example", "/healthz"), &[("cookie", &cookie)]);
     assert_eq!(public.status, StatusCode::OK);
     assert_eq!(public.header("x-auth-request-user"), "");
@@ -76,7 +76,7 @@ fn who_may_not_enter_gets_401_as_a_person_and_403_as_a_program() {
         bench.check(&ask_a, &[("cookie", &cookie)]).status,
         StatusCode::FORBIDDEN
     );
-    let ann = bench.session("a.example", &example_identity());
+    let ann = bench.session("a.example", &ann());
     let denied = ask("a.example", "/internal/x");
     assert_eq!(
         bench.check(&denied, &[("cookie", &ann)]).status,
@@ -87,7 +87,7 @@ fn who_may_not_enter_gets_401_as_a_person_and_403_as_a_program() {
 #[test]
 fn a_cookie_is_useless_on_any_other_host_and_for_any_other_ingress() {
     let bench = Bench::new(None);
-    let mut admin = example_identity();
+    let mut admin = ann();
     admin.groups = vec!["admins".into()];
     let of_a = bench.session("a.example", &admin);
     let of_b = bench.session("b.example", &admin);
@@ -121,7 +121,7 @@ fn a_cookie_is_useless_on_any_other_host_and_for_any_other_ingress() {
 #[test]
 fn nothing_but_the_contract_is_answered() {
     let bench = Bench::new(None);
-    let cookie = bench.session("a.example", &example_identity());
+    let cookie = bench.session("a.example", &ann());
     for path in [
         "/",
         "/verify/nginx/team/a",
@@ -170,7 +170,7 @@ fn headers_that_a_client_can_send_change_nothing() {
 #[test]
 fn a_closed_service_an_empty_ring_and_an_ended_session_let_nobody_in() {
     let bench = Bench::new(None);
-    let cookie = bench.session("a.example", &example_identity());
+    let cookie = bench.session("a.example", &ann());
     let ask_a = ask("a.example", "/");
     let status = |bench: &Bench| bench.check(&ask_a, &[("cookie", &cookie)]).status;
     assert_eq!(status(&bench), StatusCode::OK);
@@ -198,7 +198,7 @@ fn a_closed_service_an_empty_ring_and_an_ended_session_let_nobody_in() {
 #[test]
 fn a_changed_policy_counts_on_the_next_request() {
     let bench = Bench::new(None);
-    let cookie = bench.session("a.example", &example_identity());
+    let cookie = bench.session("a.example", &ann());
     let ask_a = ask("a.example", "/");
     assert_eq!(
         bench.check(&ask_a, &[("cookie", &cookie)]).status,
@@ -215,7 +215,7 @@ fn a_changed_policy_counts_on_the_next_request() {
 #[test]
 fn an_answer_stays_under_nginxs_buffer() {
     let bench = Bench::new(None);
-    let mut ann = example_identity();
+    let mut ann = ann();
     ann.groups = (0..180).map(|n| format!("group-{n:09}").into()).collect();
     ann.subject = "s".repeat(255).into();
     ann.name = Some("n".repeat(250).into());
@@ -233,7 +233,7 @@ fn an_answer_stays_under_nginxs_buffer() {
 #[tokio::test]
 async fn plain_nginx_asks_by_host_and_gets_no_path_rules() {
     let bench = Bench::new(None);
-    let cookie = bench.session("a.example", &example_identity());
+    let cookie = bench.session("a.example", &ann());
     let ask =
         async |headers: &[(&str, &str)]| bench.ask("GET", "/oauth2/auth", headers).await.status;
     assert_eq!(

@@ -49,7 +49,7 @@ async fn a_dead_provider_stops_sign_in_and_nothing_else() {
         reply.body
     );
     assert!(!reply.header("retry-after").is_empty());
-    let cookie = bench.session("a.example", &example_identity());
+    let cookie = bench.session("a.example", &ann());
     let reply = bench
         .navigate(
             "a.example",
@@ -81,7 +81,7 @@ async fn with_an_auth_host_people_are_handed_off_and_come_back_with_a_session_on
         .navigate(
             "auth.example",
             on_auth_host,
-            &bench.session("auth.example", &example_identity()),
+            &bench.session("auth.example", &ann()),
         )
         .await;
     assert_eq!(back.status, StatusCode::FOUND);
@@ -135,7 +135,7 @@ async fn with_an_auth_host_people_are_handed_off_and_come_back_with_a_session_on
 #[tokio::test]
 async fn the_auth_hosts_own_session_is_not_enough_when_more_is_asked() {
     let bench = Bench::new(Some("auth.example"));
-    let cookie = bench.session("auth.example", &example_identity());
+    let cookie = bench.session("auth.example", &ann());
     let away = async |path: &str| {
         let away = bench.navigate("a.example", path, "").await;
         location(&away)
@@ -143,6 +143,19 @@ async fn the_auth_hosts_own_session_is_not_enough_when_more_is_asked() {
             .unwrap()
             .to_owned()
     };
+    // The provider spoke for another issuer when it vouched.
+    let elsewhere = Identity {
+        issuer: "https://old.example".into(),
+        ..ann()
+    };
+    let foreign = bench
+        .navigate(
+            "auth.example",
+            &away("/oauth2/start?rd=%2F").await,
+            &bench.session("auth.example", &elsewhere),
+        )
+        .await;
+    assert_eq!(foreign.status, StatusCode::SERVICE_UNAVAILABLE);
     // Another account is wanted: the provider is asked, and it is dead.
     let switch = bench
         .navigate(
@@ -170,7 +183,7 @@ async fn hostile_hand_offs_lead_nowhere() {
     let keys = bench.keys.load();
     let keys = keys.as_ref().as_ref().unwrap();
     let auth_host = Host::parse("auth.example").unwrap();
-    let session = bench.session("auth.example", &example_identity());
+    let session = bench.session("auth.example", &ann());
     let ask = |host: &str| HandOffRequest {
         host: host.into(),
         state: State::new(NOW, random),
@@ -201,7 +214,7 @@ async fn hostile_hand_offs_lead_nowhere() {
     }
     // A victim is lured to a hand-off that the attacker began: the ticket finds no attempt in the victim's browser.
     let request = ask("a.example");
-    let ticket = Ticket::answer(&request, example_identity(), NOW);
+    let ticket = Ticket::answer(&request, ann(), NOW);
     let ticket = ticket
         .seal(keys, &Host::parse("a.example").unwrap(), NOW, random)
         .unwrap();
@@ -280,7 +293,7 @@ async fn programs_frames_and_forms_are_not_sent_to_a_provider() {
 #[tokio::test]
 async fn hostile_return_targets_become_the_front_page() {
     let bench = Bench::new(None);
-    let cookie = bench.session("a.example", &example_identity());
+    let cookie = bench.session("a.example", &ann());
     for rd in [
         "//evil.example",
         "https://evil.example/",
@@ -316,7 +329,7 @@ async fn a_browser_that_loses_its_session_is_told_instead_of_sent_round() {
         .navigate(
             "auth.example",
             on_auth_host,
-            &bench.session("auth.example", &example_identity()),
+            &bench.session("auth.example", &ann()),
         )
         .await;
     let finish = location(&back).strip_prefix("https://a.example").unwrap();
@@ -348,7 +361,7 @@ async fn a_browser_that_loses_its_session_is_told_instead_of_sent_round() {
 #[tokio::test]
 async fn a_browser_with_a_good_session_that_keeps_coming_back_is_stopped() {
     let bench = Bench::new(None);
-    let mut cookie = bench.session("a.example", &example_identity());
+    let mut cookie = bench.session("a.example", &ann());
     let session = cookie.clone();
     let mut statuses = Vec::new();
     for _ in 0..5 {
@@ -376,7 +389,7 @@ async fn a_host_whose_prefix_is_taken_gets_no_session() {
         .navigate(
             "auth.example",
             on_auth_host,
-            &bench.session("auth.example", &example_identity()),
+            &bench.session("auth.example", &ann()),
         )
         .await;
     let finish = location(&back).strip_prefix("https://a.example").unwrap();
@@ -408,7 +421,7 @@ async fn a_host_whose_prefix_is_taken_gets_no_session() {
 #[tokio::test]
 async fn an_auth_host_that_others_see_the_cookies_of_hands_nobody_off() {
     let bench = Bench::new(Some("auth.example"));
-    let session = bench.session("auth.example", &example_identity());
+    let session = bench.session("auth.example", &ann());
     let away = bench
         .navigate("a.example", "/oauth2/start/team/a?m=GET&rd=%2F", "")
         .await;
@@ -444,7 +457,7 @@ async fn an_auth_host_that_others_see_the_cookies_of_hands_nobody_off() {
 #[tokio::test]
 async fn another_site_cannot_sign_people_out_with_a_link_or_a_form() {
     let bench = Bench::new(None);
-    let cookie = bench.session("a.example", &example_identity());
+    let cookie = bench.session("a.example", &ann());
     let ask = async |method: &str, site: &str| {
         let headers = [
             ("host", "a.example"),
@@ -473,13 +486,13 @@ async fn signing_out_ends_the_auth_hosts_session_as_well() {
         .navigate(
             "a.example",
             "/oauth2/sign_out",
-            &bench.session("a.example", &example_identity()),
+            &bench.session("a.example", &ann()),
         )
         .await;
     let there = location(&reply)
         .strip_prefix("https://auth.example")
         .unwrap();
-    let cookie = bench.session("auth.example", &example_identity());
+    let cookie = bench.session("auth.example", &ann());
     let cross = [
         ("host", "auth.example"),
         ("sec-fetch-mode", "navigate"),
@@ -500,7 +513,7 @@ async fn signing_out_ends_the_auth_hosts_session_as_well() {
 #[tokio::test]
 async fn userinfo_speaks_of_the_session_of_this_host_alone() {
     let bench = Bench::new(None);
-    let cookie = bench.session("a.example", &example_identity());
+    let cookie = bench.session("a.example", &ann());
     let reply = bench
         .navigate("a.example", "/oauth2/userinfo", &cookie)
         .await;
