@@ -11,7 +11,7 @@ use crate::published::Table;
 /// A world, what is served of it, and what is to be written and told.
 #[derive(Debug)]
 pub struct Resolution {
-    world: World,
+    pub(super) world: World,
     dirty: BTreeSet<Unit>,
     pub(super) results: BTreeMap<Unit, UnitResult>,
     table: Table,

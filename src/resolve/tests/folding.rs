@@ -94,11 +94,15 @@ impl Bench {
                 let client = if flags.contains("clientID") { "" } else { "clientID: v, " };
                 self.apply(&format!("{{apiVersion: vestibule.dev/v1alpha1, kind: IdentityProvider, metadata: {{name: p{}}}, spec: {{type: OIDC, oidc: {{issuerURL: 'https://id.example'}}, {client}{flags}}}}}", object % 2));
             }
-            8 => match variant % 4 {
+            8 => match variant % 5 {
                 0 => drop(self.delete("IdentityProvider", &format!("p{}", object % 2))),
                 1 => drop(self.apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}, labels: {{team: {}}}}}}}", ["a", "b"][usize::from(object / 2)]))),
                 2 => drop(self.apply("{apiVersion: v1, kind: Secret, metadata: {name: s}, stringData: {client-secret: x}}")),
-                _ => drop(self.delete("Secret", "s")),
+                3 => drop(self.delete("Secret", "s")),
+                _ => {
+                    let controller = ["k8s.io/ingress-nginx", "example.com/other"][usize::from(object / 2)];
+                    self.apply(&format!("{{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {{name: other}}, spec: {{controller: {controller}}}}}"));
+                }
             },
             _ => {
                 // The controller gets to write some of what it planned; a webhook refuses some.
@@ -221,4 +225,45 @@ impl Bench {
                 .is_some_and(|value| value == "false")
         })
     }
+}
+
+#[test]
+fn an_edit_costs_what_it_concerns() {
+    let mut bench = Bench::usual();
+    let many = |number: usize| {
+        ingress(
+            &format!("ns{}/app{number}", number % 20),
+            &[&format!("app{number}.corp.example")],
+            "vestibule.dev/protect: 'true'",
+        )
+    };
+    bench
+        .apply(&(0..200).map(many).collect::<Vec<_>>().join("\n---\n"))
+        .obey();
+    let touched = |bench: &mut Bench, manifest: &str| {
+        let object =
+            k8s::Ingress::deserialize(&serde_saphyr::from_str::<Value>(manifest).unwrap()).unwrap();
+        let projected = project_ingress(&object, &bench.installation, None);
+        bench
+            .resolution
+            .world
+            .apply(Change::Ingress(key_of(&object), Some(Arc::new(projected))))
+    };
+    let edited = many(7).replace("'true'", "'true', vestibule.dev/allowed-groups: staff");
+    let units: Vec<_> = touched(&mut bench, &edited).into_iter().collect();
+    let host = HostPattern::parse("app7.corp.example").unwrap();
+    let app = key("ns7/app7");
+    assert_eq!(
+        units,
+        [
+            Unit::Endpoint("vestibule-app7.corp.example".into()),
+            Unit::Host(host),
+            Unit::Ingress(app.clone()),
+            Unit::ProtectedService(app)
+        ]
+    );
+    assert!(
+        touched(&mut bench, &edited).is_empty(),
+        "the same again is no change"
+    );
 }
