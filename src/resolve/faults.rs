@@ -1,7 +1,7 @@
 //! What can be wrong with the protection of one Ingress, besides its policy: its class, its hosts, and what the data
 //! plane makes of it.
 
-use std::collections::BTreeSet;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use super::{
     Backend, Class, Classes, Failure, Ingress, World, Write, annotate, asked::Asked,
@@ -152,6 +152,7 @@ pub(super) fn programming_failures(
     for host in hosts {
         let of_host = [
             passed_through(world, key, host),
+            served_by_another(world, key, ingress, host),
             taken(world, host),
             endpoint_failure(world, key, ingress, host),
         ];
@@ -174,6 +175,29 @@ fn passed_through(world: &World, key: &Key, host: &HostPattern) -> Option<Failur
         format!(
             "{host} is not protected where ingress-nginx has TLS passthrough switched on: Ingress {culprit} passes its requests to the service unread. Mend it: kubectl annotate ingress -n {} {} nginx.ingress.kubernetes.io/ssl-passthrough-",
             culprit.namespace, culprit.name
+        ),
+    ))
+}
+
+/// Of two Ingresses with one path the older one has it, and nobody is asked if that one is not protected.
+fn served_by_another(
+    world: &World,
+    key: &Key,
+    ingress: &Ingress,
+    host: &HostPattern,
+) -> Option<Failure> {
+    let open = &world.host_facts(host)?.open_paths;
+    let own = (ingress.created, Reverse(key.clone()));
+    let mut claims = host::claims(ingress, host);
+    let (claim, other) = claims.find_map(|claim| {
+        let (_, Reverse(other)) = open.get(&claim).filter(|first| **first < own)?;
+        Some((claim, other))
+    })?;
+    Some(Failure::programmed(
+        Reason::NotProtected,
+        format!(
+            "The path {claim} of {host} is not protected by Ingress {key}: the older Ingress {other} has the same path, requests go there, and nobody protects it. Remove the path from one of them, or protect that one: kubectl annotate ingress -n {} {} vestibule.dev/protect=true",
+            other.namespace, other.name
         ),
     ))
 }

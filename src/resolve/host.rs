@@ -1,6 +1,10 @@
 //! A host: what holds for everyone who shares it, and what the endpoint is told about it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     Class, Ingress, PathKind, UnitResult, World,
@@ -15,6 +19,17 @@ use crate::{
     resource::{Key, Reason},
 };
 
+/// A path as data planes tell paths apart: exactly this one, or this one and all below it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Claim {
+    is_exact: bool,
+    path: Arc<str>,
+}
+
+/// Who has a path, ordered as ingress-nginx decides between several: the older Ingress, of equally old ones that
+/// with the later name.
+pub(super) type Claimant = (i64, Reverse<Key>);
+
 /// What holds for everyone on a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HostFacts {
@@ -26,6 +41,8 @@ pub(super) struct HostFacts {
     pub rewritten_by: Option<Key>,
     /// An Ingress that has TLS passed through to the service.
     pub passed_through_by: Option<Key>,
+    /// Paths that an Ingress has which nobody protects: who has them, and since when.
+    pub open_paths: BTreeMap<Claim, Claimant>,
     /// An Ingress, not of the installation, with a path under the endpoint prefix.
     pub taken_by: Option<(Key, Arc<str>)>,
     /// The class of the endpoint Ingress: that of the oldest protected Ingress.
@@ -44,6 +61,7 @@ pub(super) fn facts(world: &World, host: &HostPattern) -> HostFacts {
     let mut protected_in = BTreeSet::new();
     let mut rewritten_by = None;
     let mut passed_through_by = None;
+    let mut open_paths: BTreeMap<Claim, Claimant> = BTreeMap::new();
     let mut taken_by = None;
     let mut oldest: Option<((i64, &Key), &Class)> = None;
     for key in world.on_host(host) {
@@ -66,9 +84,16 @@ pub(super) fn facts(world: &World, host: &HostPattern) -> HostFacts {
         if taken_by.is_none() && key.namespace != *own {
             taken_by = path_under(ingress, host, prefix).map(|path| (key.clone(), path));
         }
+        let is_ours = !ingress.deleting && faults::class_failure(world, key, ingress).is_none();
+        if !protected && is_ours && world.settings().controller().is_some() {
+            for claim in claims(ingress, host) {
+                let claimant = (ingress.created, Reverse(key.clone()));
+                let first = open_paths.entry(claim).or_insert_with(|| claimant.clone());
+                *first = claimant.min(first.clone());
+            }
+        }
         let age = (ingress.created, key);
-        let may_lead =
-            protected && !ingress.deleting && faults::class_failure(world, key, ingress).is_none();
+        let may_lead = protected && is_ours;
         if may_lead && oldest.is_none_or(|(oldest, _)| age < oldest) {
             oldest = Some((age, &ingress.class));
         }
@@ -80,6 +105,7 @@ pub(super) fn facts(world: &World, host: &HostPattern) -> HostFacts {
         protected_in,
         rewritten_by,
         passed_through_by,
+        open_paths,
         taken_by,
         class,
         endpoint,
@@ -122,6 +148,26 @@ pub(super) fn resolve(world: &World, host: &HostPattern) -> UnitResult {
     }
 }
 
+/// The paths that an Ingress has on a host.
+pub(super) fn claims(ingress: &Ingress, host: &HostPattern) -> impl Iterator<Item = Claim> {
+    let rules = ingress
+        .rules
+        .iter()
+        .filter(move |rule| HostPattern::parse(&rule.host).as_ref() == Some(host));
+    rules
+        .flat_map(|rule| &rule.paths)
+        .map(|path| match path.kind {
+            PathKind::Exact => Claim {
+                is_exact: true,
+                path: Arc::clone(&path.path),
+            },
+            PathKind::Prefix | PathKind::ImplementationSpecific => Claim {
+                is_exact: false,
+                path: path.path.trim_end_matches('/').into(),
+            },
+        })
+}
+
 /// A path of this host at or below the endpoint prefix. In a regular expression what follows the prefix may be
 /// any operator, and case does not count.
 fn path_under(ingress: &Ingress, host: &HostPattern, prefix: &str) -> Option<Arc<str>> {
@@ -149,6 +195,19 @@ fn path_under(ingress: &Ingress, host: &HostPattern, prefix: &str) -> Option<Arc
             is_under(text)
         })
         .map(|path| Arc::clone(&path.path))
+}
+
+// === impl Claim ===
+
+impl std::fmt::Display for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let path = if self.path.is_empty() {
+            "/"
+        } else {
+            &self.path
+        };
+        f.write_str(path)
+    }
 }
 
 // === impl HostFacts ===

@@ -428,3 +428,32 @@ fn what_is_wrong_with_one_host_is_said_of_that_host() {
         "who holds the path is told too"
     );
 }
+
+#[test]
+fn an_older_ingress_that_has_the_path_and_is_not_protected_is_named() {
+    let mut bench = Bench::usual();
+    let older =
+        ingress("docs/first", &["wiki.corp.example"], "").replace("2026-02-01", "2025-01-01");
+    bench.apply(&older);
+    assert_eq!(bench.ready("docs/wiki"), "False NotProtected");
+    let message = &bench.report("docs/wiki").verdicts[3].message;
+    assert!(
+        message.contains("the older Ingress docs/first has the same path"),
+        "{message}"
+    );
+    bench.apply(&older.replace("path: /,", "path: /public,"));
+    assert_eq!(
+        bench.ready("docs/wiki"),
+        "True Ready",
+        "a path of its own is its owner's business"
+    );
+    bench.apply(&ingress("docs/first", &["wiki.corp.example"], ""));
+    assert_eq!(
+        bench.ready("docs/wiki"),
+        "True Ready",
+        "the younger one does not get the path"
+    );
+    let asks = "annotations: {vestibule.dev/protect: 'true'}";
+    bench.apply(&older.replace("annotations: {}", asks)).obey();
+    assert_eq!(bench.ready("docs/wiki"), "True Ready", "it asks as well");
+}
