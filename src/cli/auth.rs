@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use arc_swap::ArcSwap;
 use clap::Args;
 use kube::Client;
@@ -100,14 +100,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let role = Role::Auth {
         session_keys: options.installation.session_keys_secret(),
     };
-    let source = source::start(
-        client,
-        settings,
-        role,
-        watching,
-        clock.clone(),
-        stop.clone(),
-    );
+    let source = source::start(client, settings, role, watching, clock.clone(), &stop);
     let keys = Arc::new(ArcSwap::from_pointee(None));
     let endpoint = assemble(
         Arc::clone(&installation),
@@ -161,13 +154,22 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
             .context("--public-listen")?;
     tracing::info!(check = %check_address, public = %public_address, "the auth endpoint serves");
 
-    signal.cancelled().await;
+    // Without the watches policy would stand still for good: better a new process.
+    let mut watches = source.task;
+    let watches_failed = tokio::select! {
+        () = signal.cancelled() => false,
+        _ = &mut watches => true,
+    };
     // Proxies and Services learn of the end some moments later; what they still send is answered.
     readiness.withdraw("the end: this replica is stopping");
     tokio::time::sleep(Duration::from_secs(options.linger)).await;
     stop.cancel();
     let (check, public, admin) = tokio::join!(check, public, admin);
     check.and(public).and(admin).context("a listener failed")?;
+    ensure!(
+        !watches_failed,
+        "a watch failed for good; the log says which"
+    );
     Ok(())
 }
 

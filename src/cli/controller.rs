@@ -2,17 +2,13 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use aws_lc_rs::rand;
 use clap::Args;
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Secret};
 use kube::{Api, Client};
 use prometheus_client::registry::Registry;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-    time::sleep,
-};
+use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::endpoint::serve_admin;
@@ -26,7 +22,7 @@ use crate::{
         source::{self, Role},
     },
     resolve::{Classes, Controller, Place, ServicePort, Settings},
-    server::Readiness,
+    server::{Readiness, stop_on_signal},
     settings::{InstallationOptions, LogOptions},
     telemetry,
 };
@@ -99,8 +95,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
             classes: classes(&options.installation.ingress_classes),
         }),
     });
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let signal = stop_on_signal();
     let client = Client::try_default()
         .await
         .context("no way to the API server")?;
@@ -153,7 +148,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         role,
         metrics.clone(),
         clock,
-        stop.clone(),
+        &stop,
     );
     let secrets = Api::<Secret>::namespaced(client, &installation.namespace);
     let keep_keys = keep_session_keys(
@@ -171,23 +166,25 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         }
     });
 
-    let mut task = source.task;
-    let ended = tokio::select! {
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
-        ended = &mut task => Some(ended),
+    let (mut task, mut lease) = (source.task, lease);
+    let by_itself = tokio::select! {
+        () = signal.cancelled() => false,
+        _ = &mut task => true,
+        _ = &mut lease => true,
     };
     tracing::info!("the controller stops");
     stop.cancel();
-    let ended = match ended {
-        Some(ended) => ended,
-        None => task.await,
-    };
+    if !task.is_finished() {
+        task.await.context("the last writes failed")?;
+    }
     retire.cancel();
-    lease.await.context("the Lease could not be given back")?;
+    if !lease.is_finished() {
+        lease.await.context("the Lease could not be given back")?;
+    }
     last.cancel();
-    admin.await.context("the admin listener ended badly")?;
-    ended.context("the controller ended by itself")
+    admin.await.context("the admin listener failed")?;
+    ensure!(!by_itself, "a part failed for good; the log says which");
+    Ok(())
 }
 
 /// Makes the session keys if they are missing, and goes on looking after them.

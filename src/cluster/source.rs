@@ -61,7 +61,7 @@ pub struct Handle {
     pub key_ring: watch::Receiver<Option<Arc<KeyRing>>>,
     /// Whether every kind has been listed and the first Table stands.
     pub ready: watch::Receiver<bool>,
-    /// Ends after `stop`, once no write is under way any more.
+    /// Ends after `stop`, once no write is under way any more; by itself only if something is broken beyond repair.
     pub task: JoinHandle<()>,
 }
 
@@ -117,13 +117,14 @@ pub fn start(
     role: Role,
     metrics: Metrics,
     clock: Clock,
-    stop: CancellationToken,
+    stop: &CancellationToken,
 ) -> Handle {
     let table = Arc::new(ArcSwap::from_pointee(Table::default()));
     let (key_ring_sender, key_ring) = watch::channel(None);
     let (ready_sender, ready) = watch::channel(false);
     let (names, asked) = watch::channel(BTreeSet::new());
     let (changes, inbox) = mpsc::channel(BATCH);
+    let stop = stop.child_token();
     let installation = Arc::clone(&settings.installation);
 
     let watched = watches::start(
@@ -445,7 +446,8 @@ impl Source {
         let patience = self
             .secrets
             .waiting_since
-            .and_then(|since| since.checked_add(SECRET_PATIENCE));
+            .and_then(|since| since.checked_add(SECRET_PATIENCE))
+            .filter(|end| *end > now);
         let idle = now.checked_add(RESYNC);
         [writes, patience, idle]
             .into_iter()

@@ -107,7 +107,15 @@ impl Watches<'_> {
             projection,
             self.into.clone(),
         );
-        tokio::spawn(self.stop.clone().run_until_cancelled_owned(followed));
+        let stop = self.stop.clone();
+        let task = tokio::spawn(stop.clone().run_until_cancelled_owned(followed));
+        tokio::spawn(async move {
+            // A watch ends with the process only. Without one of them the rest would judge by an old world.
+            if task.await.is_err() {
+                tracing::error!(?kind, "a watch failed for good");
+                stop.cancel();
+            }
+        });
         kind
     }
 }

@@ -154,3 +154,58 @@ async fn an_endpoint_ingress_that_somebody_else_made_is_left_alone() -> Result<(
     ensure!(there.pointer("/spec/rules/0/host") == Some(&json!("somewhere.example")));
     site.namespace.delete().await
 }
+
+/// As ingress-nginx's own webhook does with what it does not allow.
+#[tokio::test]
+async fn a_write_that_admission_refuses_is_said_in_its_words_and_tried_again() -> Result<()> {
+    let stage = shared().await?;
+    let site = stage.site("refused").await?;
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": "no-auth-url"},
+        "spec": {
+            "matchConstraints": {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": &*site.namespace}},
+                "resourceRules": [{
+                    "apiGroups": ["networking.k8s.io"], "apiVersions": ["v1"],
+                    "operations": ["UPDATE"], "resources": ["ingresses"],
+                }],
+            },
+            "validations": [{
+                "expression": format!("!(\"{AUTH_URL}\" in object.metadata.?annotations.orValue({{}}))"),
+                "message": "risky annotations are not allowed here",
+            }],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": "no-auth-url"},
+        "spec": {"policyName": "no-auth-url", "validationActions": ["Deny"]},
+    });
+    stage.cluster.apply(&policy.to_string()).await?;
+    stage.cluster.apply(&binding.to_string()).await?;
+    wait()
+        .until("the policy is in force", async || {
+            let let_pass = site.annotate("wiki", json!({AUTH_URL: "x"})).await.is_ok();
+            if let_pass {
+                site.annotate("wiki", json!({AUTH_URL: null})).await?;
+            }
+            ensure!(!let_pass, "it is not");
+            Ok(())
+        })
+        .await?;
+    site.opt_in().await?;
+    let said = site
+        .until_condition("wiki", "Ready", "False", "WriteRejected")
+        .await?;
+    ensure!(
+        said.contains("risky annotations are not allowed here"),
+        "{said}"
+    );
+    site.until_event("Ingress", "wiki", "WriteRejected").await?;
+
+    let arguments = ["delete", "validatingadmissionpolicybinding", "no-auth-url"];
+    stage.cluster.kubectl(&arguments).await?;
+    site.until_ready().await?;
+    site.namespace.delete().await
+}

@@ -228,6 +228,11 @@ async fn a_provider_or_a_secret_that_goes_away_opens_nothing_and_is_named() -> R
     site.annotate("wiki", annotations).await?;
     site.until_ready().await?;
     let closed = site.ours("wiki").await?;
+    let shown = stage.cluster.kubectl(&["get", "idp", "fleeting"]).await?;
+    ensure!(
+        shown.contains("https://fleeting.example") && shown.contains("True"),
+        "{shown}"
+    );
 
     let secrets: Api<k8s_openapi::api::core::v1::Secret> =
         Api::namespaced(site.client.clone(), NAMESPACE);
@@ -247,6 +252,11 @@ async fn a_provider_or_a_secret_that_goes_away_opens_nothing_and_is_named() -> R
         })
         .await?;
     let providers: Api<IdentityProvider> = Api::all(site.client.clone());
+    let described = stage
+        .cluster
+        .kubectl(&["describe", "idp", "fleeting"])
+        .await?;
+    ensure!(described.contains("SecretNotFound"), "{described}");
     providers
         .delete("fleeting", &DeleteParams::default())
         .await?;
