@@ -58,6 +58,8 @@ async fn start(endpoint: &Endpoint, asked: &Asked, named: Option<ServiceId>) -> 
     };
     let return_to = asked.return_to(endpoint);
     let switch_account = asked.parameter("switch").is_some();
+    // The person asks to be looked at once more: at the auth host they may be somebody else by now.
+    let again = switch_account || asked.parameter("again").is_some();
     let now = endpoint.clock.now();
 
     let session = OpenSession::find(asked.jar(), endpoint.names, keys, asked.host.as_str(), now);
@@ -74,7 +76,7 @@ async fn start(endpoint: &Endpoint, asked: &Asked, named: Option<ServiceId>) -> 
         Decision::Allow | Decision::Public if !switch_account => {
             return go_back(endpoint, asked, keys, &return_to, landed, now);
         }
-        Decision::Deny(denial) if !switch_account => {
+        Decision::Deny(denial) if !again => {
             if let Some(who) = &who {
                 audit::denied(service, asked.host.as_str(), who, denial);
                 let provider = table.provider(&who.provider).map(Arc::as_ref);
@@ -109,7 +111,7 @@ async fn start(endpoint: &Endpoint, asked: &Asked, named: Option<ServiceId>) -> 
     if let Some(reason) = &entry.no_sessions {
         return show(Page::no_sessions(&asked.host, reason));
     }
-    let comes_from_a_sign_in = landed.is_some() && !switch_account;
+    let comes_from_a_sign_in = landed.is_some() && !again;
     if comes_from_a_sign_in
         && matches!(
             why,

@@ -209,8 +209,11 @@ impl Page {
             Some(url) => page.link("Ask for access", &**url),
             None => page,
         };
-        page.link("Try again", return_to.as_str())
-            .link("Sign out", path(endpoint, "/sign_out"))
+        page.link(
+            "Try again",
+            start(endpoint, Some(service), return_to, "&again=1"),
+        )
+        .link("Sign out", path(endpoint, "/sign_out"))
     }
 
     /// None of the service's providers can be used.

@@ -269,6 +269,40 @@ async fn a_person_who_may_not_enter_is_told_why_by_which_rule_and_can_change_acc
 }
 
 #[tokio::test]
+async fn whoever_tries_again_after_changing_account_elsewhere_is_let_in() {
+    let bench = Bench::new(Some("auth.example"));
+    let bob = bench.session("a.example", &bob());
+    let denied = bench
+        .navigate("a.example", "/oauth2/start/team/a?m=GET&rd=%2Fx", &bob)
+        .await;
+    assert_eq!(denied.status, StatusCode::FORBIDDEN);
+    assert!(
+        denied
+            .body
+            .contains("/oauth2/start/team/a?rd=%2Fx&#38;again=1")
+    );
+    let away = bench
+        .navigate("a.example", "/oauth2/start/team/a?rd=%2Fx&again=1", &bob)
+        .await;
+    let there = location(&away)
+        .strip_prefix("https://auth.example")
+        .unwrap();
+    // By now the auth host knows ann.
+    let ann = bench.session("auth.example", &ann());
+    let back = bench.navigate("auth.example", there, &ann).await;
+    let finish = location(&back).strip_prefix("https://a.example").unwrap();
+    let landed = bench
+        .navigate("a.example", finish, &away.cookie_header())
+        .await;
+    let check = "/verify/nginx/team/a?m=GET&u=%2Fx&h=a.example";
+    let session = landed.cookie_header();
+    assert_eq!(
+        bench.check(check, &[("cookie", &session)]).status,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
 async fn programs_frames_and_forms_are_not_sent_to_a_provider() {
     let bench = Bench::new(Some("auth.example"));
     let path = "/oauth2/start/team/a?m=GET&rd=%2F";
