@@ -4,6 +4,10 @@
 //! and the controller and the auth endpoint under the chart's service accounts, all on loopback. The
 //! identity provider and the two services are those of `vestibule demo`.
 
+#[expect(dead_code, unused_imports, reason = "the tests use the rest")]
+#[path = "../bench/bench.rs"]
+mod bench;
+
 use std::{
     io::Write,
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -11,6 +15,9 @@ use std::{
     process::ExitCode,
 };
 
+use crate::bench::{
+    Cluster, Installation, Traefik, Visitor, installation::NAMESPACE, tools, traefik,
+};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use tokio::{net::TcpStream, task::JoinSet};
@@ -19,9 +26,6 @@ use vestibule::{
     demo::{self, Demo, Folder, Setting},
     policy::{Origin, Scheme},
     published::IDENTITY_HEADERS,
-};
-use vestibule_bench::{
-    Cluster, Installation, Traefik, Visitor, Wait, installation::NAMESPACE, tools, traefik,
 };
 
 const CLASS: &str = "nginx";
@@ -169,8 +173,8 @@ async fn forward(service: SocketAddr, backend: SocketAddr) -> Result<()> {
 /// Waits until the wiki is open and Grafana is not.
 async fn ready(traefik: &Traefik, front: SocketAddr) -> Result<()> {
     for (host, status) in [(demo::WIKI_HOST, 200), (demo::GRAFANA_HOST, 302)] {
-        Wait::seconds(30)
-            .watching(traefik.process())
+        traefik
+            .wait(30)
             .until(&format!("http://{host} answers {status}"), async || {
                 let answer = Visitor::get(front, host, "/").navigating().send().await?;
                 ensure!(

@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
+use crate::bench::{Cluster, Visitor, Wait, traefik::ingress};
 use anyhow::{Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::{Api, api::PostParams};
-use vestibule_bench::{Cluster, Visitor, Wait, traefik::ingress};
 
 use crate::product::{CLASS, Product};
 

@@ -1,5 +1,6 @@
 //! The API server of the bench is a real one: RBAC holds, garbage is collected, namespaces go.
 
+use crate::bench::{Cluster, Visitor, Wait};
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{
@@ -7,7 +8,6 @@ use kube::{
     api::{DeleteParams, ListParams, PostParams},
 };
 use serde_json::{from_value, json};
-use vestibule_bench::{Cluster, Visitor, Wait};
 
 #[tokio::test]
 async fn a_service_account_may_do_what_its_role_grants_and_nothing_else() -> Result<()> {

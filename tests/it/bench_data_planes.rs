@@ -1,14 +1,14 @@
 //! Both data planes of the bench read the same annotations and come to the same answers, as was
 //! measured on ingress-nginx 1.15.1 and Traefik 3.7.
 
-use anyhow::{Context, Result, ensure};
-use http::StatusCode;
-use std::net::SocketAddr;
-use vestibule_bench::{
+use crate::bench::{
     Cluster, Echo, Nginx, Traefik, Visitor,
     cluster::TestNamespace,
     traefik::{Options, ingress},
 };
+use anyhow::{Context, Result, ensure};
+use http::StatusCode;
+use std::net::SocketAddr;
 
 const CLASS: &str = "bench-data-planes";
 

@@ -1,12 +1,12 @@
 //! The OpenID provider of the bench signs people in, over plain HTTP and in a browser.
 
-use anyhow::{Context, Result};
-use serde_json::Value;
-use vestibule_bench::{
+use crate::bench::{
     Browser, Echo, OidcProvider, Visitor,
     browser::HostRule,
     oidc_provider::{RegisteredClient, Settings},
 };
+use anyhow::{Context, Result};
+use serde_json::Value;
 
 const CALLBACK: &str = "http://wiki.test/oauth2/callback/corp";
 

@@ -1,12 +1,12 @@
 //! Traefik of the bench is a real ingress controller: it routes what the API server holds, and obeys
 //! the annotations of ingress-nginx.
 
-use anyhow::{Context, Result, ensure};
-use vestibule_bench::{
+use crate::bench::{
     Browser, Cluster, Traefik, Visitor,
     browser::HostRule,
     traefik::{Options, ingress},
 };
+use anyhow::{Context, Result, ensure};
 
 #[tokio::test]
 async fn traefik_routes_an_ingress_and_asks_its_auth_url() -> Result<()> {
@@ -38,7 +38,7 @@ async fn traefik_routes_an_ingress_and_asks_its_auth_url() -> Result<()> {
     assert_eq!(answer.echoed()?.target, "/a?b=c");
 
     // Nobody listens at this address, so nobody is let in.
-    let closed = vestibule_bench::loopback::free_component_address()?;
+    let closed = crate::bench::loopback::free_component_address()?;
     let annotation = format!("nginx.ingress.kubernetes.io/auth-url=http://{closed}/verify?h=$host");
     cluster
         .kubectl(&["-n", &namespace, "annotate", "ingress", "wiki", &annotation])

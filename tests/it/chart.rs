@@ -8,15 +8,15 @@ mod rights;
 mod stamp;
 mod values;
 
+use crate::bench::{
+    Cluster,
+    helm::{chart, helm, install},
+};
 use anyhow::{Context, Result};
 use clap::Parser;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use vestibule::{published::Installation, settings::InstallationOptions};
-use vestibule_bench::{
-    Cluster,
-    helm::{chart, helm, install},
-};
 
 /// The chart as text, rendered for the release `vestibule` in the namespace `vestibule`.
 async fn rendered(settings: &[&str]) -> Result<String> {

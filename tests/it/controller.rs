@@ -10,6 +10,11 @@ mod unprotect;
 
 use std::path::{Path, PathBuf};
 
+use crate::bench::{
+    Cluster, Installation, Wait,
+    cluster::TestNamespace,
+    installation::{Component, NAMESPACE},
+};
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::{events::v1::Event, networking::v1::Ingress};
 use kube::{
@@ -20,11 +25,6 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use vestibule::resource::{
     AUTH_RESPONSE_HEADERS, AUTH_SIGNIN, AUTH_URL, NGINX_PREFIX, ProtectedService,
-};
-use vestibule_bench::{
-    Cluster, Installation, Wait,
-    cluster::TestNamespace,
-    installation::{Component, NAMESPACE},
 };
 
 /// A cluster with the chart installed.

@@ -2,12 +2,12 @@
 
 use std::{net::Ipv4Addr, path::Path, process::Command};
 
-use anyhow::{Context, Result, ensure};
-use vestibule_bench::{
+use crate::bench::{
     Browser, Process, Wait,
     loopback::free_address,
     process::{Start, run},
 };
+use anyhow::{Context, Result, ensure};
 
 use crate::demo_story::{choose, soon_shows};
 

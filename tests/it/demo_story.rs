@@ -2,10 +2,10 @@
 
 use std::{fs, net::Ipv4Addr, path::Path, time::Duration};
 
+use crate::bench::{Browser, Process, Wait, loopback::free_address, process::Start};
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 use thirtyfour::{By, prelude::ElementQueryable};
-use vestibule_bench::{Browser, Process, Wait, loopback::free_address, process::Start};
 
 struct Demo {
     process: Process,

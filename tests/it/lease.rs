@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use crate::bench::{Cluster, Wait};
 use anyhow::{Result, ensure};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
@@ -15,7 +16,6 @@ use vestibule::{
     clock::Clock,
     cluster::lease::{Candidate, Terms},
 };
-use vestibule_bench::{Cluster, Wait};
 
 const TERMS: Terms = Terms {
     duration: Duration::from_secs(3),

@@ -3,6 +3,9 @@
 //! One binary, a module per subject. `bench_*` prove the components themselves, so that a failure
 //! elsewhere is Vestibule's.
 
+#[path = "../bench/bench.rs"]
+mod bench;
+
 #[cfg(test)]
 mod admission;
 mod bench_cluster;

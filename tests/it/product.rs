@@ -3,9 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Result, ensure};
-use tokio::sync::OnceCell;
-use vestibule_bench::{
+use crate::bench::{
     Browser, Cluster, Echo, Installation, OidcProvider, Traefik, Visitor,
     browser::HostRule,
     cluster::TestNamespace,
@@ -13,6 +11,8 @@ use vestibule_bench::{
     oidc_provider::{RegisteredClient, Settings},
     traefik::{self, ingress},
 };
+use anyhow::{Result, ensure};
+use tokio::sync::OnceCell;
 
 /// The ingress class that the data planes of these tests serve.
 pub(crate) const CLASS: &str = "story";

@@ -4,6 +4,10 @@ mod lying;
 
 use std::{sync::Arc, time::Duration};
 
+use crate::bench::{
+    OidcProvider,
+    oidc_provider::{RegisteredClient, Settings},
+};
 use futures::future::join_all;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
@@ -17,10 +21,6 @@ use vestibule::{
         SignedIn,
     },
     published::{ClaimNames, Observation, ProviderKind, ProviderSettings, Secret},
-};
-use vestibule_bench::{
-    OidcProvider,
-    oidc_provider::{RegisteredClient, Settings},
 };
 
 use lying::{Answer, DISCOVERY, JWKS, Key, Lying, TOKEN, USERINFO, keys, tokens};

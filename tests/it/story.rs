@@ -1,7 +1,7 @@
 //! The main job, end to end: annotate an Ingress and it is protected.
 
+use crate::bench::{Nginx, Visitor, Wait, installation::NAMESPACE};
 use anyhow::{Context, Result, ensure};
-use vestibule_bench::{Nginx, Visitor, Wait, installation::NAMESPACE};
 
 use crate::product::{AUTH_HOST, CLASS, Product, Site};
 

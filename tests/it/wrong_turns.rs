@@ -1,7 +1,7 @@
 //! Sign-in on the real parts, with every wrong turn that a person or an attacker can take on the way.
 
+use crate::bench::{Answer, Visitor, installation::NAMESPACE};
 use anyhow::{Context, Result, ensure};
-use vestibule_bench::{Answer, Visitor, installation::NAMESPACE};
 
 use crate::product::{AUTH_HOST, Product, Site, identity_provider};
 

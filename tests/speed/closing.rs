@@ -3,11 +3,20 @@
 //! From the request that annotates an Ingress to the first anonymous request that Traefik refuses; and how long an
 //! Ingress that is created opted-in is open when no admission policy stamps it.
 
+#[expect(dead_code, unused_imports, reason = "the tests use the rest")]
+#[path = "../bench/bench.rs"]
+mod bench;
+
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
 };
 
+use crate::bench::{
+    Cluster, Installation, Traefik, Visitor, Wait,
+    installation::NAMESPACE,
+    traefik::{Options, ingress},
+};
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::{
@@ -15,11 +24,6 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
-use vestibule_bench::{
-    Cluster, Installation, Traefik, Visitor, Wait,
-    installation::NAMESPACE,
-    traefik::{Options, ingress},
-};
 
 const CLASS: &str = "closing";
 const HOST: &str = "app.closing.test";

@@ -1,7 +1,7 @@
 //! Our kinds as the API server sees them: what it lets in, what it refuses and in which words, what it shows.
 
+use crate::bench::Cluster;
 use anyhow::{Result, ensure};
-use vestibule_bench::Cluster;
 
 use super::installed;
 

@@ -1,5 +1,6 @@
 //! Where the admission tests happen: a namespace in a cluster with the chart, and who acts in it.
 
+use crate::bench::{Cluster, Wait, cluster::TestNamespace};
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use kube::{
@@ -8,7 +9,6 @@ use kube::{
 };
 use serde_json::{Value, json};
 use vestibule::resource::{AUTH_RESPONSE_HEADERS, AUTH_SIGNIN, AUTH_URL};
-use vestibule_bench::{Cluster, Wait, cluster::TestNamespace};
 
 use super::installed;
 

@@ -1,12 +1,12 @@
 //! What the chart renders, without a cluster.
 
+use crate::bench::helm::{chart, helm};
 use anyhow::Result;
 use serde_json::{Value, json};
 use vestibule::{
     policy::HostPattern,
     resolve::{Class, EndpointIngress, ServicePort},
 };
-use vestibule_bench::helm::{chart, helm};
 
 use super::{controller_options, object, objects, rendered, text};
 

@@ -1,5 +1,6 @@
 //! The policy that stamps Ingresses in the request that opts them in.
 
+use crate::bench::Wait;
 use anyhow::{Context, Result};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::{
@@ -11,7 +12,6 @@ use vestibule::{
     dataplane::ingress_nginx::{Values, values},
     resource::{AUTH_RESPONSE_HEADERS, AUTH_SIGNIN, AUTH_URL, Annotations, Key, OptIn},
 };
-use vestibule_bench::Wait;
 
 use super::{
     ControllerOptions, controller_options, object, objects,

@@ -2,9 +2,9 @@
 
 use std::fs;
 
+use crate::bench::{helm::chart, tools};
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
-use vestibule_bench::{helm::chart, tools};
 
 const INTRODUCTION: &str = "\
 # Values of the Helm chart

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use crate::bench::{
+    Wait,
+    installation::{Component, NAMESPACE},
+};
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use serde_json::json;
-use vestibule_bench::{
-    Wait,
-    installation::{Component, NAMESPACE},
-};
 
 use super::Stage;
 

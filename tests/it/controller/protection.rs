@@ -1,5 +1,6 @@
 //! From an annotation to a protected Ingress, and back.
 
+use crate::bench::installation::NAMESPACE;
 use anyhow::{Result, ensure};
 use kube::{
     Api, ResourceExt,
@@ -7,7 +8,6 @@ use kube::{
 };
 use serde_json::json;
 use vestibule::resource::{IdentityProvider, ProtectedService};
-use vestibule_bench::installation::NAMESPACE;
 
 use super::{Stage, ingress, provider, shared, wait};
 
@@ -240,7 +240,7 @@ async fn a_provider_or_a_secret_that_goes_away_opens_nothing_and_is_named() -> R
         .delete("fleeting-client", &DeleteParams::default())
         .await?;
     // Secrets are looked at by name now and then, not watched.
-    let patience = vestibule_bench::Wait::seconds(60);
+    let patience = crate::bench::Wait::seconds(60);
     patience
         .until("the missing Secret is named", async || {
             let said = site.said("wiki", "ResolvedRefs").await?;

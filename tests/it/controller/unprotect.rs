@@ -2,8 +2,8 @@
 
 use std::{process::Command, time::Duration};
 
+use crate::bench::process::run;
 use anyhow::{Result, ensure};
-use vestibule_bench::process::run;
 
 use super::{Stage, program};
 

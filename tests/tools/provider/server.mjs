@@ -1,7 +1,7 @@
 // The OpenID provider that the tests sign in at: panva's oidc-provider with accounts that have no
 // passwords. Everything but its sign-in form is the library's own doing.
 //
-//   node server.mjs SETTINGS        (a JSON object; tests/bench/src/oidc_provider.rs writes it)
+//   node server.mjs SETTINGS        (a JSON object; tests/bench/oidc_provider.rs writes it)
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { generateKeyPairSync, randomUUID } from 'node:crypto';

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{process, tools};
+use crate::bench::{process, tools};
 
 /// The chart of this repository.
 pub fn chart() -> PathBuf {

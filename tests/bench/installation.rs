@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 
-use crate::{
+use crate::bench::{
     Cluster, Process, Visitor, Wait, helm, loopback::free_component_address, process::Start,
 };
 
@@ -68,11 +68,6 @@ impl<'a> Installation<'a> {
     /// Where the auth endpoint listens for data planes.
     pub fn check(&self) -> SocketAddr {
         self.check
-    }
-
-    /// Where the auth endpoint listens for people.
-    pub fn public(&self) -> SocketAddr {
-        self.public
     }
 
     /// Starts the controller and waits until it is ready.
@@ -144,11 +139,6 @@ impl Component {
     /// Its process.
     pub fn process(&self) -> &Process {
         &self.process
-    }
-
-    /// Where it answers about its health, and gives its metrics.
-    pub fn admin(&self) -> SocketAddr {
-        self.admin
     }
 
     /// Waits until `/readyz` says so.

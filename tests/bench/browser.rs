@@ -13,7 +13,7 @@ use thirtyfour::{
     prelude::ElementQueryable,
 };
 
-use crate::{Process, Wait, loopback, process::Start, process::data_folder, tools};
+use crate::bench::{Process, Wait, loopback, process::Start, process::data_folder, tools};
 
 /// A browser with a profile of its own. All of [`WebDriver`] can be called on it.
 #[derive(Debug)]
@@ -151,7 +151,7 @@ impl Browser {
         Ok(element.send_keys(text).await?)
     }
 
-    /// Fills the form of [`crate::OidcProvider`].
+    /// Fills the form of [`crate::bench::OidcProvider`].
     pub async fn sign_in_at_provider(&self, account: &str) -> Result<()> {
         self.shows("Test provider").await?;
         self.fill("login", account).await?;

@@ -124,8 +124,8 @@ impl Answer {
         self.header("location")
     }
 
-    /// What [`crate::Echo`] says it got, if the answer is from it.
-    pub fn echoed(&self) -> Result<crate::echo::Seen> {
+    /// What [`crate::bench::Echo`] says it got, if the answer is from it.
+    pub fn echoed(&self) -> Result<crate::bench::echo::Seen> {
         serde_json::from_str(&self.body)
             .with_context(|| format!("not from the service: {} {}", self.status, self.body))
     }

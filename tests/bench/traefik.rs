@@ -1,11 +1,11 @@
 //! Traefik with its ingress-nginx provider: a real ingress controller that reads the annotations
 //! which ingress-nginx reads.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{Cluster, Process, Visitor, Wait, loopback, process::Start};
+use crate::bench::{Cluster, Process, Visitor, Wait, loopback, process::Start};
 
 /// How a Traefik is to run.
 #[derive(Clone, Debug)]
@@ -114,11 +114,6 @@ impl Traefik {
         self.https
     }
 
-    /// Its process.
-    pub fn process(&self) -> &Process {
-        &self.process
-    }
-
     /// A wait that shows Traefik's log when it fails.
     pub fn wait(&self, seconds: u64) -> Wait<'_> {
         Wait::seconds(seconds).watching(&self.process)
@@ -183,11 +178,6 @@ metadata: {{name: '{class}'}}
 spec: {{controller: k8s.io/ingress-nginx}}
 "
     )
-}
-
-/// The address on which Chromium and curl look for `*.localhost`.
-pub fn localhost(port: u16) -> SocketAddr {
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
 /// An Ingress of one host whose paths all go to one Service.

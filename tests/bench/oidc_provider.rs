@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{Answer, Process, Visitor, Wait, loopback, process, tools};
+use crate::bench::{Answer, Process, Visitor, Wait, loopback, process, tools};
 
 /// What the provider knows and how it behaves.
 #[derive(Clone, Debug)]
@@ -23,10 +23,6 @@ pub struct Settings {
 
 /// A client, as registered with the provider.
 #[derive(Clone, Debug, Serialize)]
-#[expect(
-    missing_docs,
-    reason = "the names are those of OpenID Connect Dynamic Registration"
-)]
 pub struct RegisteredClient {
     pub client_id: String,
     pub client_secret: String,
@@ -126,11 +122,6 @@ impl OidcProvider {
         format!("http://{}", self.address)
     }
 
-    /// What it knows; a change counts from the next [`OidcProvider::resume`].
-    pub fn settings_mut(&mut self) -> &mut Settings {
-        &mut self.settings
-    }
-
     /// Stops it; its port then refuses connections.
     pub fn stop(&mut self) {
         self.process = None;
@@ -176,11 +167,6 @@ impl OidcProvider {
     /// Makes new keys at the next [`OidcProvider::resume`].
     pub fn forget_keys(&self) -> Result<()> {
         Ok(std::fs::remove_file(&self.keys)?)
-    }
-
-    /// The process, while it runs.
-    pub fn process(&self) -> Result<&Process> {
-        self.process.as_ref().context("the provider is stopped")
     }
 
     /// Does what a browser does at the provider: follows an authorization request, fills the form

@@ -7,6 +7,11 @@
 //!
 //! `tests/tools/install` puts the programs where [`tools`] looks for them.
 
+#![expect(
+    unreachable_pub,
+    reason = "every test program that starts components has this module of its own"
+)]
+
 pub mod browser;
 pub mod cluster;
 pub mod echo;

@@ -15,7 +15,7 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 
-use crate::{
+use crate::bench::{
     Loopback, Process, Wait,
     loopback::free_component_address,
     process::{Start, data_folder},

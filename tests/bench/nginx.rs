@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::{core::v1::Service, networking::v1::Ingress};
 use kube::{Api, api::ListParams};
 
-use crate::{Cluster, Process, Visitor, Wait, loopback, process, tools};
+use crate::bench::{Cluster, Process, Visitor, Wait, loopback, process, tools};
 use location::Server;
 
 /// A running nginx that serves the Ingresses of one class.
@@ -76,11 +76,6 @@ impl<'a> Nginx<'a> {
     /// Where it listens for plain HTTP.
     pub fn http(&self) -> SocketAddr {
         self.listeners.http
-    }
-
-    /// Its process.
-    pub fn process(&self) -> &Process {
-        &self.process
     }
 
     /// Reads the Ingresses and loads what ingress-nginx would have made of them.

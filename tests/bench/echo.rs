@@ -59,7 +59,7 @@ impl Seen {
 impl Echo {
     /// Listens on a free address of this run.
     pub async fn start() -> Result<Self> {
-        Self::start_at(crate::loopback::free_component_address()?).await
+        Self::start_at(crate::bench::loopback::free_component_address()?).await
     }
 
     /// Listens on this address, which may be that of a Service.

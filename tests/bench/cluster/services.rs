@@ -5,7 +5,7 @@
 use anyhow::{Result, ensure};
 
 use super::Cluster;
-use crate::Wait;
+use crate::bench::Wait;
 
 impl Cluster {
     /// Has every Ingress made from now on annotated with `service-upstream: "true"`.

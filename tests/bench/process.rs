@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::{Loopback, tools};
+use crate::bench::{Loopback, tools};
 
 /// A running program. Dropping it kills the program and whatever that has started.
 #[derive(Debug)]
@@ -128,11 +128,6 @@ impl Process {
     /// What it is called in messages.
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// The file that its standard output and error go to.
-    pub fn log(&self) -> &Path {
-        &self.log
     }
 
     /// Everything it has printed.

@@ -27,8 +27,8 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::{
-    Echo, Process, Wait,
+use crate::bench::{
+    Echo, Wait,
     process::{data_folder, run},
     tools,
 };
@@ -87,11 +87,6 @@ impl Cluster {
     /// The kubeconfig of the cluster's administrator.
     pub fn kubeconfig(&self) -> &Path {
         &self.admin
-    }
-
-    /// The API server, for waits that shall show its log.
-    pub fn api_server(&self) -> &Process {
-        self.control_plane.api_server()
     }
 
     /// A client with an administrator's rights. It belongs to the async runtime that asks for it, so

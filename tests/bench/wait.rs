@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::Process;
+use crate::bench::Process;
 
 /// A bounded wait: polls until the probe gives `Ok`.
 #[derive(Debug)]
