@@ -14,6 +14,10 @@ use super::{Answer, Endpoint, Question, asked::Asked};
 
 /// Answers 200, 401 or 403.
 pub(super) async fn auth(State(endpoint): State<Arc<Endpoint>>, asked: Asked) -> Response {
+    if endpoint.gate.sees_disguised(asked.headers()) {
+        endpoint.metrics.checks.disguised_header.inc();
+        return bare(StatusCode::FORBIDDEN);
+    }
     let table = endpoint.table.load();
     let entry = table.host(&asked.host);
     // With several services on a host only the path could tell them apart, and nobody says it.

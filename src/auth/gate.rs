@@ -157,6 +157,15 @@ impl Gate {
         }
     }
 
+    /// Whether a client sends an identity header in another spelling: WSGI, CGI and PHP read `_` and `-` as the same,
+    /// and a data plane replaces what has the very name. The front door removes such headers itself.
+    pub(super) fn sees_disguised(&self, headers: &HeaderMap) -> bool {
+        let known = &self.identity_headers;
+        headers
+            .keys()
+            .any(|name| known.iter().any(|known| reads_as(known, name)) && !known.contains(name))
+    }
+
     /// The same decision once more, with its reasons, for the pages.
     pub(super) fn decide(
         &self,
@@ -257,6 +266,12 @@ impl IntoIterator for IdentityHeaders {
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
     }
+}
+
+fn reads_as(one: &HeaderName, other: &HeaderName) -> bool {
+    let folded = |octet: u8| if octet == b'_' { b'-' } else { octet };
+    let (one, other) = (one.as_str(), other.as_str());
+    one.len() == other.len() && one.bytes().map(folded).eq(other.bytes().map(folded))
 }
 
 fn header_value(source: &HeaderSource, who: &Identity<'_>) -> Option<HeaderValue> {

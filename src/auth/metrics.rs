@@ -25,6 +25,7 @@ pub(super) struct Checks {
     pub(super) endpoint_not_routed: Counter,
     pub(super) malformed: Counter,
     pub(super) unknown_service: Counter,
+    pub(super) disguised_header: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -73,6 +74,7 @@ impl Metrics {
                 endpoint_not_routed: handle("endpoint_not_routed"),
                 malformed: handle("malformed"),
                 unknown_service: handle("unknown_service"),
+                disguised_header: handle("disguised_header"),
             },
             ..metrics
         };

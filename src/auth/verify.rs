@@ -41,6 +41,10 @@ impl Verify {
                 return bare(StatusCode::FORBIDDEN);
             }
         };
+        if self.gate.sees_disguised(request.headers()) {
+            checks.disguised_header.inc();
+            return bare(StatusCode::FORBIDDEN);
+        }
         let table = self.gate.table().load();
         let service = table.service(check.service).filter(|service| {
             service

@@ -220,3 +220,28 @@ spec:
     wiki.namespace.delete().await?;
     grafana.namespace.delete().await
 }
+
+#[tokio::test]
+async fn an_identity_header_that_traefik_would_pass_on_in_another_spelling_is_refused() -> Result<()>
+{
+    let product = Product::shared().await?;
+    let site = product.site("spelling").await?;
+    site.annotate(&[
+        "vestibule.dev/protect=true",
+        "vestibule.dev/allowed-email-domains=corp.example",
+        "vestibule.dev/public-paths=/public",
+    ])
+    .await?;
+    site.refuses_strangers(product).await?;
+    let asking = |name| {
+        Visitor::get(product.traefik.http(), &site.host, "/public")
+            .header(name, "root@corp.example")
+            .send()
+    };
+    site.service.forget();
+    assert_eq!(asking("x_auth_request_email").await?.status, 403);
+    assert_eq!(site.service.seen(), []);
+    let seen = asking("x-auth-request-email").await?.echoed()?;
+    assert_eq!(seen.header("x-auth-request-email"), Some(""));
+    Ok(())
+}

@@ -167,6 +167,59 @@ fn headers_that_a_client_can_send_change_nothing() {
     assert_eq!((bare.status, &bare.headers), (lying.status, &lying.headers));
 }
 
+#[tokio::test]
+async fn an_identity_header_in_another_spelling_is_refused_since_no_data_plane_replaces_it() {
+    let bench = Bench::new(None);
+    let cookie = bench.session("b.example", &admin());
+    let sent = |name: &'static str| {
+        [
+            ("host", "b.example"),
+            ("cookie", &*cookie),
+            (name, "root@corp.example"),
+        ]
+        .map(|(name, value)| (name, value.to_owned()))
+    };
+    for (name, expected) in [
+        ("x-auth-request-email", StatusCode::OK),
+        ("x_other", StatusCode::OK),
+        ("x_auth_request_email", StatusCode::FORBIDDEN),
+        ("x-auth_request-email", StatusCode::FORBIDDEN),
+        ("X_Auth-Request-User", StatusCode::FORBIDDEN),
+    ] {
+        let sent = sent(name);
+        let headers: Vec<_> = sent.iter().map(|(name, value)| (*name, &**value)).collect();
+        let checked = bench.check(&ask("b.example", "/"), &headers);
+        assert_eq!(checked.status, expected, "{name}");
+    }
+    let public = bench.check(
+        &ask("a.example", "/healthz"),
+        &[("x_auth_request_email", "root@corp.example")],
+    );
+    assert_eq!(public.status, StatusCode::FORBIDDEN);
+    let mut plain = bench.service("b");
+    let Access::Open(policy) = &mut plain.access else {
+        panic!("b is open");
+    };
+    Arc::make_mut(policy).rules.clear();
+    bench.change(&Published::Service(Arc::new(plain)));
+    for (name, expected) in [
+        ("x-auth-request-email", StatusCode::OK),
+        ("x_auth_request_email", StatusCode::FORBIDDEN),
+    ] {
+        let sent = sent(name);
+        let headers: Vec<_> = sent.iter().map(|(name, value)| (*name, &**value)).collect();
+        let asked = bench.ask("GET", "/oauth2/auth", &headers).await;
+        assert_eq!(asked.status, expected, "{name}");
+    }
+}
+
+fn admin() -> Identity<'static> {
+    Identity {
+        groups: vec!["admins".into()],
+        ..ann()
+    }
+}
+
 #[test]
 fn a_closed_service_an_empty_ring_and_an_ended_session_let_nobody_in() {
     let bench = Bench::new(None);
