@@ -1,9 +1,6 @@
 //! The world and all that follows from it, kept up to date one change at a time.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Change, Plan, Problem, Settings, Unit, UnitResult, World, resolve};
 use crate::published::Table;
@@ -12,7 +9,6 @@ use crate::published::Table;
 #[derive(Debug)]
 pub struct Resolution {
     pub(super) world: World,
-    dirty: BTreeSet<Unit>,
     pub(super) results: BTreeMap<Unit, UnitResult>,
     table: Table,
 }
@@ -37,7 +33,6 @@ impl Resolution {
     pub fn new(settings: Arc<Settings>) -> Self {
         Self {
             world: World::new(settings),
-            dirty: BTreeSet::new(),
             results: BTreeMap::new(),
             table: Table::default(),
         }
@@ -45,14 +40,13 @@ impl Resolution {
 
     /// Takes a change in. Nothing follows from it until `settle`.
     pub fn apply(&mut self, change: Change) {
-        let touched = self.world.apply(change);
-        self.dirty.extend(touched);
+        self.world.apply(change);
     }
 
     /// Works out what the changes since the last call touched.
     pub fn settle(&mut self) -> Settled {
         let mut settled = Settled::default();
-        for unit in std::mem::take(&mut self.dirty) {
+        for unit in self.world.take_touched() {
             let result = resolve(&self.world, &unit);
             let before = self.results.remove(&unit).unwrap_or_default();
             if before.published != result.published {

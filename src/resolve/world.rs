@@ -28,6 +28,7 @@ pub struct World {
     classes: BTreeMap<Arc<str>, IngressClass>,
     refusals: BTreeMap<Write, Refusal>,
     index: Index,
+    touched: apply::Touched,
 }
 
 /// Who is concerned by what. Everything in it follows from the objects.
@@ -116,6 +117,7 @@ impl World {
             classes: BTreeMap::new(),
             refusals: BTreeMap::new(),
             index: Index::default(),
+            touched: apply::Touched::default(),
         }
     }
 

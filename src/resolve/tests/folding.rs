@@ -246,8 +246,8 @@ fn an_edit_costs_what_it_concerns() {
         let projected = project_ingress(&object, &bench.installation, None);
         bench
             .resolution
-            .world
-            .apply(Change::Ingress(key_of(&object), Some(Arc::new(projected))))
+            .apply(Change::Ingress(key_of(&object), Some(Arc::new(projected))));
+        bench.resolution.world.take_touched()
     };
     let edited = many(7).replace("'true'", "'true', vestibule.dev/allowed-groups: staff");
     let units: Vec<_> = touched(&mut bench, &edited).into_iter().collect();

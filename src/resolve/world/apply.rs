@@ -13,9 +13,9 @@ use crate::{
 };
 
 impl World {
-    /// Takes a change in and says which units it touches; none if the object is as it was.
-    pub fn apply(&mut self, change: Change) -> BTreeSet<Unit> {
-        let mut touched = Touched::default();
+    /// Takes a change in. An object that is as it was touches nothing.
+    pub fn apply(&mut self, change: Change) {
+        let mut touched = std::mem::take(&mut self.touched);
         match change {
             Change::Ingress(key, new) => self.apply_ingress(key, new, &mut touched),
             Change::ProtectedService(key, new) => self.apply_service(key, new, &mut touched),
@@ -69,6 +69,13 @@ impl World {
                 }
             }
         }
+        self.touched = touched;
+    }
+
+    /// The units that the changes since the last call touch. What holds for all of a host is worked out here, once
+    /// for many changes.
+    pub fn take_touched(&mut self) -> BTreeSet<Unit> {
+        let touched = std::mem::take(&mut self.touched);
         self.spread(touched)
     }
 
@@ -377,9 +384,9 @@ impl World {
     }
 }
 
-/// What a change touches directly.
-#[derive(Default)]
-struct Touched {
+/// What changes touch directly.
+#[derive(Debug, Default)]
+pub(super) struct Touched {
     units: BTreeSet<Unit>,
     subjects: BTreeSet<Key>,
     hosts: BTreeSet<HostPattern>,
