@@ -52,6 +52,9 @@ pub(super) async fn act(State(endpoint): State<Arc<Endpoint>>, asked: Asked) -> 
 }
 
 fn sign_out(endpoint: &Endpoint, asked: &Asked) -> Response {
+    let session = session_of(endpoint, asked.jar(), asked.host.as_str());
+    let who = session.as_ref().and_then(OpenSession::identity);
+    let account = who.map(|who| (who.provider.into_owned(), who.subject.into_owned()));
     let gone = end_session(endpoint, asked);
     let now = endpoint.clock.now();
     let keys = endpoint.keys.load();
@@ -61,6 +64,7 @@ fn sign_out(endpoint: &Endpoint, asked: &Asked) -> Response {
     {
         let request = SignOut {
             host: asked.host.to_string(),
+            account,
             asked_at: now,
         };
         if let Some(sealed) = request.seal(keys, auth_host, now, random) {
@@ -90,7 +94,12 @@ fn at_auth_host(endpoint: &Endpoint, asked: &Asked) -> Response {
         asked.header("sec-fetch-site"),
         Some(b"same-origin" | b"none")
     );
-    if request.is_none() && !from_here {
+    let session = session_of(endpoint, asked.jar(), asked.host.as_str());
+    let who = session.as_ref().and_then(OpenSession::identity);
+    let is_theirs = request
+        .as_ref()
+        .is_some_and(|request| who.is_none_or(|who| request.is_of(&who)));
+    if !is_theirs && !from_here {
         return show(Page::confirm_sign_out(endpoint, &asked.host));
     }
     let gone = end_session(endpoint, asked);

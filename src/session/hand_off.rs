@@ -50,6 +50,8 @@ pub struct Ticket<'a> {
 pub struct SignOut {
     /// The host where the person signed out.
     pub host: String,
+    /// Whose session ended there: provider and subject, if there was one.
+    pub account: Option<(String, String)>,
     /// When.
     pub asked_at: Moment,
 }
@@ -161,6 +163,15 @@ impl SignOut {
         let plain = keys.open(Purpose::SignOut, auth_host.as_str(), sealed.as_bytes(), now)?;
         let request: Self = postcard::from_bytes(&plain).ok()?;
         (now.since(request.asked_at) <= SIGN_OUT_LIFE).then_some(request)
+    }
+
+    /// Whether it is about this person. Anybody can sign out and hand the request on as a link, so it must not end
+    /// somebody else's session.
+    #[must_use]
+    pub fn is_of(&self, who: &Identity<'_>) -> bool {
+        self.account
+            .as_ref()
+            .is_some_and(|(provider, subject)| *provider == who.provider && *subject == who.subject)
     }
 }
 

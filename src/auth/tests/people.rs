@@ -540,6 +540,15 @@ async fn signing_out_ends_the_auth_hosts_session_as_well() {
             .contains(&("__Host-vestibule".to_owned(), String::new()))
     );
     assert!(reply.body.contains("You are signed out") && reply.body.contains("https://a.example/"));
+    // Somebody else signed out, and lures the victim to where that led.
+    let victim = Identity {
+        subject: "victim".into(),
+        ..ann()
+    };
+    let victim = bench.session("auth.example", &victim);
+    let lured = [cross[0], cross[1], cross[2], ("cookie", &victim)];
+    let lured = bench.ask("GET", there, &lured).await;
+    assert!(lured.cookies().is_empty() && lured.body.contains("please confirm"));
     let forged = bench.ask("GET", "/oauth2/sign_out?request=x", &cross).await;
     assert!(forged.cookies().is_empty() && forged.body.contains("Sign out"));
 }
