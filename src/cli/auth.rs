@@ -94,7 +94,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let clock = Clock::System;
     let mut registry = Registry::with_prefix("vestibule");
     let watching = Metrics::default();
-    watching.register(&mut registry);
+    watching.register_watches(&mut registry);
     let readiness = Readiness::waiting_for(&[OBJECTS, SESSION_KEYS]);
     let stop = CancellationToken::new();
     let role = Role::Auth {

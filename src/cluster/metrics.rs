@@ -95,8 +95,23 @@ pub enum Outcome {
 // === impl Metrics ===
 
 impl Metrics {
-    /// Names them in a registry whose prefix is `vestibule`.
+    /// Names those of a process that only watches, in a registry whose prefix is `vestibule`.
+    pub fn register_watches(&self, registry: &mut Registry) {
+        registry.register(
+            "watch_failures",
+            "Watches that broke and were taken up again, by kind",
+            self.watch_failures.clone(),
+        );
+        registry.register(
+            "changes",
+            "Changes of watched objects that could matter",
+            self.changes.clone(),
+        );
+    }
+
+    /// Names all of them in a registry whose prefix is `vestibule`.
     pub fn register(&self, registry: &mut Registry) {
+        self.register_watches(registry);
         registry.register(
             "reconcile",
             "Writes to the cluster by kind and result",
@@ -116,16 +131,6 @@ impl Metrics {
             "leader",
             "Whether this replica holds the Lease and writes",
             self.leader.clone(),
-        );
-        registry.register(
-            "watch_failures",
-            "Watches that broke and were taken up again, by kind",
-            self.watch_failures.clone(),
-        );
-        registry.register(
-            "changes",
-            "Changes of watched objects that could matter",
-            self.changes.clone(),
         );
         registry.register(
             "session_keys",

@@ -6,12 +6,14 @@ use k8s_openapi::api::{
     core::v1::{self as core},
     networking::v1 as networking,
 };
-use kube::core::error_boundary::InvalidObject;
+use kube::{api::ObjectMeta, core::error_boundary::InvalidObject};
 use tokio::sync::watch;
 
 use super::{
     keys,
+    status::Standing,
     watch::{Place, Projection},
+    write::status_manager,
 };
 use crate::{
     published::{Installation, KeyRing},
@@ -19,10 +21,7 @@ use crate::{
         Change, project_identity_provider, project_ingress, project_ingress_class,
         project_namespace, project_protected_service, project_secret,
     },
-    resource::{
-        IdentityProviderObject, IdentityProviderStatus, Key, ProtectedServiceObject,
-        ProtectedServiceStatus,
-    },
+    resource::{IdentityProviderObject, IdentityProviderStatus, Key, ProtectedServiceObject},
 };
 
 /// What a watch saw.
@@ -38,7 +37,7 @@ pub(super) struct Seen {
 #[derive(Debug)]
 pub(super) enum StatusSeen {
     /// Of a ProtectedService.
-    Service(Key, Option<ProtectedServiceStatus>),
+    Service(Key, Option<Standing>),
     /// Of an IdentityProvider.
     Provider(Arc<str>, Option<IdentityProviderStatus>),
 }
@@ -47,7 +46,7 @@ pub(super) enum StatusSeen {
 pub(super) struct Ingresses(pub Arc<Installation>);
 
 /// ProtectedServices.
-pub(super) struct ProtectedServices;
+pub(super) struct ProtectedServices(pub Arc<Installation>);
 
 /// IdentityProviders.
 pub(super) struct IdentityProviders;
@@ -109,6 +108,10 @@ impl Projection<ProtectedServiceObject, Seen> for ProtectedServices {
         ));
         // A status of another version is as good as none: it will be written anew.
         let status = serde_json::from_value(object.status).ok();
+        let status = status.map(|status| Standing {
+            status,
+            by_others: another_reports(&object.metadata, &self.0.instance),
+        });
         Some(Seen {
             change: Some(Change::ProtectedService(key(place), Some(projection))),
             status: Some(StatusSeen::Service(key(place), status)),
@@ -228,6 +231,17 @@ impl Projection<core::Secret, Seen> for Secrets {
         }
         Change::Secret((*place.name).into(), None).into()
     }
+}
+
+/// Whether the status has a field manager of another installation.
+fn another_reports(meta: &ObjectMeta, instance: &str) -> bool {
+    let ours = status_manager(instance);
+    let managers = meta.managed_fields.iter().flatten();
+    let mut reporters = managers
+        .filter(|entry| entry.subresource.as_deref() == Some("status"))
+        .filter_map(|entry| entry.manager.as_deref());
+    reporters
+        .any(|name| name.starts_with("vestibule-") && name.ends_with("-status") && name != ours)
 }
 
 fn key(place: &Place) -> Key {

@@ -7,25 +7,30 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp}
 use crate::{
     clock::Clock,
     resolve::{Plan, ProviderReport, ServiceReport},
-    resource::{IdentityProviderStatus, Key, ProtectedServiceStatus},
+    resource::{IdentityProviderStatus, Key, ProtectedServiceStatus, Reason},
 };
 
 /// What stands in `status` of our kinds.
 #[derive(Debug, Default)]
 pub(super) struct Statuses {
-    services: HashMap<Key, ProtectedServiceStatus>,
+    services: HashMap<Key, Standing>,
     providers: HashMap<Arc<str>, IdentityProviderStatus>,
+}
+
+/// The status of a ProtectedService, and whether another installation writes it too.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Standing {
+    /// What it says.
+    pub status: ProtectedServiceStatus,
+    /// Another installation serves the class of its Ingresses, and reports on them.
+    pub by_others: bool,
 }
 
 // === impl Statuses ===
 
 impl Statuses {
     /// A ProtectedService has this status, or is gone; whether that is news.
-    pub(super) fn saw_service(
-        &mut self,
-        key: &Key,
-        status: Option<ProtectedServiceStatus>,
-    ) -> bool {
+    pub(super) fn saw_service(&mut self, key: &Key, status: Option<Standing>) -> bool {
         match status {
             Some(status) => self.services.insert(key.clone(), status.clone()) != Some(status),
             None => self.services.remove(key).is_some(),
@@ -44,15 +49,18 @@ impl Statuses {
         }
     }
 
-    /// Whether the plan is to write a status that stands already.
+    /// Whether the plan is to write a status that stands already, or that another installation writes.
     #[must_use]
     pub(super) fn already_says(&self, plan: &Plan) -> bool {
         // The time counts only where a condition flips, and then nothing is equal anyway.
         let now = Timestamp::UNIX_EPOCH;
         match plan {
-            Plan::ServiceStatus { key, report } => self.services.get(key).is_some_and(|stands| {
+            Plan::ServiceStatus { key, report } => self.services.get(key).is_some_and(|standing| {
+                if standing.by_others && is_not_for_us(report) {
+                    return true;
+                }
+                let mut stands = standing.status.clone();
                 let mut wanted = report.to_status(&stands.conditions, now);
-                let mut stands = stands.clone();
                 sort(&mut wanted.conditions);
                 sort(&mut stands.conditions);
                 wanted == stands
@@ -79,7 +87,7 @@ impl Statuses {
         clock: &Clock,
     ) -> ProtectedServiceStatus {
         let stands = self.services.get(key);
-        let conditions = stands.map(|status| status.conditions.as_slice());
+        let conditions = stands.map(|standing| standing.status.conditions.as_slice());
         report.to_status(conditions.unwrap_or_default(), timestamp(clock))
     }
 
@@ -100,6 +108,13 @@ impl Statuses {
 fn timestamp(clock: &Clock) -> Timestamp {
     let seconds = i64::try_from(clock.now().0).unwrap_or(i64::MAX);
     Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
+}
+
+/// All there is to say is that the Ingresses are of classes that this installation does not serve. Where another
+/// one does, it has more to say, and two that correct each other would never end.
+fn is_not_for_us(report: &ServiceReport) -> bool {
+    let mut verdicts = report.verdicts.iter();
+    verdicts.any(|verdict| verdict.reason == Reason::UnsupportedIngressClass)
 }
 
 /// The API server keeps a list by type, in whatever order.

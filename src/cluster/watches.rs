@@ -51,7 +51,7 @@ pub(super) fn start(
         watches.start(
             Api::<DeserializeGuard<ProtectedServiceObject>>::all(everywhere()),
             Kind::ProtectedService,
-            ProtectedServices,
+            ProtectedServices(Arc::clone(installation)),
         ),
         watches.start(
             Api::<DeserializeGuard<IdentityProviderObject>>::all(everywhere()),

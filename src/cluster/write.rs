@@ -85,7 +85,7 @@ impl Pen {
         Self {
             client,
             manager: field_manager(instance).into(),
-            status_manager: format!("{}-status", field_manager(instance)).into(),
+            status_manager: status_manager(instance).into(),
         }
     }
 
@@ -211,6 +211,12 @@ impl Pen {
 #[must_use]
 pub fn field_manager(instance: &str) -> String {
     format!("vestibule-{instance}")
+}
+
+/// `vestibule-INSTANCE-status`, the name under which we own statuses.
+#[must_use]
+pub fn status_manager(instance: &str) -> String {
+    format!("{}-status", field_manager(instance))
 }
 
 async fn attempt<T>(request: impl Future<Output = kube::Result<T>>) -> Result<(), NotWritten> {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use crate::bench::{
     Wait,
     installation::{Component, NAMESPACE},
+    process::Start,
 };
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
+use kube::{Api, ResourceExt, api::ListParams};
 use serde_json::json;
 
 use super::Stage;
@@ -93,5 +94,59 @@ async fn the_session_keys_are_made_once_and_never_overwritten() -> Result<()> {
     let left = secrets.get(name).await?.data.unwrap_or_default();
     ensure!(left["keyring.json"].0 == b"{}");
     ensure!(three.metrics().await?.contains("vestibule_session_keys 0"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_installations_for_different_classes_do_not_correct_each_other() -> Result<()> {
+    let stage = Stage::new(&[]).await?;
+    let _one = stage.installation.controller().await?;
+    let admin = crate::bench::loopback::free_component_address()?;
+    let _other = Start::program("other-controller", &super::program())?
+        .argument("controller")
+        .arguments([
+            "--instance=other",
+            "--namespace=vestibule",
+            "--ingress-class=other",
+        ])
+        .arguments([
+            "--check-url=http://127.0.0.1:4181".to_owned(),
+            format!("--admin-listen={admin}"),
+        ])
+        .environment("KUBECONFIG", stage.cluster.kubeconfig().to_string_lossy())
+        .start()?;
+    let site = stage.site("both").await?;
+    let explicit = json!({
+        "apiVersion": "vestibule.dev/v1alpha1", "kind": "ProtectedService",
+        "metadata": {"name": "who", "namespace": &*site.namespace},
+        "spec": {"targetRefs": [{"name": "second"}], "allow": [{"emails": ["ann@corp.example"]}]},
+    });
+    let host = format!("second.{}", site.host);
+    site.put(&super::ingress(&site.namespace, "second", &host))
+        .await?;
+    stage.cluster.apply(&explicit.to_string()).await?;
+    site.opt_in().await?;
+    site.until_ready().await?;
+    site.until_condition("who", "Ready", "True", "Ready")
+        .await?;
+    let versions = async || {
+        let services = site.services().list(&ListParams::default()).await?;
+        anyhow::Ok(
+            services
+                .iter()
+                .map(ResourceExt::resource_version)
+                .collect::<Vec<_>>(),
+        )
+    };
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let before = versions().await?;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    ensure!(
+        versions().await? == before,
+        "statuses are being written all the time"
+    );
+    site.until_ready().await?;
+    site.until_condition("who", "Ready", "True", "Ready")
+        .await?;
     Ok(())
 }

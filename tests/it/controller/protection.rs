@@ -347,3 +347,39 @@ async fn kubectl_shows_what_matters() -> Result<()> {
     let _: Api<ProtectedService> = site.services();
     site.namespace.delete().await
 }
+
+#[tokio::test]
+async fn definitions_that_are_deleted_open_nothing() -> Result<()> {
+    let stage = Stage::new(&[]).await?;
+    let controller = stage.installation.controller().await?;
+    let site = stage.site("crds").await?;
+    site.opt_in().await?;
+    site.until_ready().await?;
+    let explicit = json!({
+        "apiVersion": "vestibule.dev/v1alpha1", "kind": "ProtectedService",
+        "metadata": {"name": "who", "namespace": &*site.namespace},
+        "spec": {"targetRefs": [{"name": "second"}], "allow": [{"emails": ["ann@corp.example"]}]},
+    });
+    let host = format!("second.{}", site.host);
+    site.put(&ingress(&site.namespace, "second", &host)).await?;
+    stage.cluster.apply(&explicit.to_string()).await?;
+    site.until_condition("who", "Ready", "True", "Ready")
+        .await?;
+
+    let crds = [
+        "protectedservices.vestibule.dev",
+        "identityproviders.vestibule.dev",
+    ];
+    let arguments = ["delete", "crd", crds[0], crds[1]];
+    stage.cluster.kubectl(&arguments).await?;
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    // Nor does a controller that never saw them.
+    controller
+        .process()
+        .stop(std::time::Duration::from_secs(10))?;
+    let _again = stage.installation.start("controller").await?;
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    ensure!(site.ours("wiki").await?.len() == 3);
+    ensure!(site.ours("second").await?.len() == 3);
+    Ok(())
+}
