@@ -3,20 +3,20 @@
 
 use std::sync::Arc;
 
-use axum::{
-    body::Body,
-    extract::State,
-    response::{IntoResponse, Response},
-};
-use http::{HeaderValue, StatusCode, header::CACHE_CONTROL};
+use axum::{body::Body, extract::State, response::Response};
+use http::StatusCode;
 
-use super::{Answer, Endpoint, Question, asked::Asked};
+use super::{
+    Endpoint, Question,
+    asked::Asked,
+    verify::{bare, respond},
+};
 
 /// Answers 200, 401 or 403.
 pub(super) async fn auth(State(endpoint): State<Arc<Endpoint>>, asked: Asked) -> Response {
     if endpoint.gate.sees_disguised(asked.headers()) {
         endpoint.metrics.checks.disguised_header.inc();
-        return bare(StatusCode::FORBIDDEN);
+        return bare(StatusCode::FORBIDDEN).map(Body::new);
     }
     let table = endpoint.table.load();
     let entry = table.host(&asked.host);
@@ -27,7 +27,7 @@ pub(super) async fn auth(State(endpoint): State<Arc<Endpoint>>, asked: Asked) ->
     });
     let Some(service) = service else {
         tracing::warn!(host = %asked.host, "auth_request for a host that has no service or more than one; refused");
-        return bare(StatusCode::FORBIDDEN);
+        return bare(StatusCode::FORBIDDEN).map(Body::new);
     };
     let question = Question {
         service,
@@ -35,24 +35,5 @@ pub(super) async fn auth(State(endpoint): State<Arc<Endpoint>>, asked: Asked) ->
         target: None,
         headers: asked.headers(),
     };
-    match endpoint.gate.judge(&question) {
-        Answer::Pass(headers) => {
-            let mut response = bare(StatusCode::OK);
-            response
-                .headers_mut()
-                .extend(headers.into_iter().map(|(name, value)| (Some(name), value)));
-            response
-        }
-        Answer::SignIn => bare(StatusCode::UNAUTHORIZED),
-        Answer::Refuse(refusal) if refusal.page_follows => bare(StatusCode::UNAUTHORIZED),
-        Answer::Refuse(_) => bare(StatusCode::FORBIDDEN),
-    }
-}
-
-fn bare(status: StatusCode) -> Response {
-    let mut response = (status, Body::empty()).into_response();
-    response
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    respond(endpoint.gate.judge(&question)).map(Body::new)
 }

@@ -62,18 +62,7 @@ impl Verify {
             target: Some(&check.target),
             headers: request.headers(),
         };
-        match self.gate.judge(&question) {
-            Answer::Pass(headers) => {
-                let mut response = bare(StatusCode::OK);
-                response
-                    .headers_mut()
-                    .extend(headers.into_iter().map(|(name, value)| (Some(name), value)));
-                response
-            }
-            Answer::SignIn => bare(StatusCode::UNAUTHORIZED),
-            Answer::Refuse(refusal) if refusal.page_follows => bare(StatusCode::UNAUTHORIZED),
-            Answer::Refuse(_) => bare(StatusCode::FORBIDDEN),
-        }
+        respond(self.gate.judge(&question))
     }
 }
 
@@ -87,7 +76,22 @@ impl<B> hyper::service::Service<Request<B>> for Verify {
     }
 }
 
-fn bare(status: StatusCode) -> Response<Full<Bytes>> {
+/// An answer as every asker of `auth_request` kind understands it.
+pub(super) fn respond(answer: Answer) -> Response<Full<Bytes>> {
+    match answer {
+        Answer::Pass(headers) => {
+            let mut response = bare(StatusCode::OK);
+            let headers = headers.into_iter().map(|(name, value)| (Some(name), value));
+            response.headers_mut().extend(headers);
+            response
+        }
+        Answer::SignIn => bare(StatusCode::UNAUTHORIZED),
+        Answer::Refuse(refusal) if refusal.page_follows => bare(StatusCode::UNAUTHORIZED),
+        Answer::Refuse(_) => bare(StatusCode::FORBIDDEN),
+    }
+}
+
+pub(super) fn bare(status: StatusCode) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
     let headers = response.headers_mut();

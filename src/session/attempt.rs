@@ -108,10 +108,9 @@ impl Attempt {
         random: RandomBytes,
     ) -> Option<(String, String)> {
         let name = State::cookie_name(names, self.state.as_str())?;
-        let plain = postcard::to_allocvec(self).ok()?;
         Some((
             name,
-            keys.seal(SealFor::Attempt, host.as_str(), &plain, now, random)?,
+            keys.seal_value(SealFor::Attempt, host.as_str(), self, now, random)?,
         ))
     }
 
@@ -127,11 +126,9 @@ impl Attempt {
         now: Moment,
     ) -> Option<(Self, String)> {
         let name = State::cookie_name(names, state)?;
-        let attempt = jar
-            .named(&name)
-            .take(2)
-            .filter_map(|value| keys.open(SealFor::Attempt, host.as_str(), value, now))
-            .find_map(|plain| postcard::from_bytes::<Self>(&plain).ok())?;
+        let attempt = jar.named(&name).take(2).find_map(|value| {
+            keys.open_value::<Self>(SealFor::Attempt, host.as_str(), value, now)
+        })?;
         let same = verify_slices_are_equal(attempt.state.0.as_bytes(), state.as_bytes()).is_ok();
         let in_time = now.since(attempt.begun_at) <= ATTEMPT_LIFE;
         (same && in_time).then_some((attempt, name))
@@ -175,16 +172,14 @@ impl Landed {
         now: Moment,
         random: RandomBytes,
     ) -> Option<String> {
-        let plain = postcard::to_allocvec(&self).ok()?;
-        keys.seal(SealFor::Landed, host.as_str(), &plain, now, random)
+        keys.seal_value(SealFor::Landed, host.as_str(), &self, now, random)
     }
 
     /// The mark of this host, while it is fresh.
     #[must_use]
     pub fn find(jar: Jar<'_>, names: Names, keys: &Keys, host: &Host, now: Moment) -> Option<Self> {
         let value = jar.named(names.landed).next()?;
-        let plain = keys.open(SealFor::Landed, host.as_str(), value, now)?;
-        let landed: Self = postcard::from_bytes(&plain).ok()?;
+        let landed: Self = keys.open_value(SealFor::Landed, host.as_str(), value, now)?;
         (now.since(landed.at) <= Self::WINDOW).then_some(landed)
     }
 }

@@ -72,11 +72,10 @@ impl Request {
         now: Moment,
         random: RandomBytes,
     ) -> Option<String> {
-        let plain = postcard::to_allocvec(self).ok()?;
-        keys.seal(
+        keys.seal_value(
             Purpose::HandOffRequest,
             auth_host.as_str(),
-            &plain,
+            self,
             now,
             random,
         )
@@ -85,13 +84,12 @@ impl Request {
     /// Opens one on the auth host.
     #[must_use]
     pub fn open(sealed: &str, keys: &Keys, auth_host: &Host, now: Moment) -> Option<Self> {
-        let plain = keys.open(
+        let request: Self = keys.open_value(
             Purpose::HandOffRequest,
             auth_host.as_str(),
             sealed.as_bytes(),
             now,
         )?;
-        let request: Self = postcard::from_bytes(&plain).ok()?;
         (now.since(request.asked_at) <= REQUEST_LIFE).then_some(request)
     }
 }
@@ -118,8 +116,7 @@ impl<'a> Ticket<'a> {
         now: Moment,
         random: RandomBytes,
     ) -> Option<String> {
-        let plain = postcard::to_allocvec(self).ok()?;
-        keys.seal(Purpose::HandOffTicket, host.as_str(), &plain, now, random)
+        keys.seal_value(Purpose::HandOffTicket, host.as_str(), self, now, random)
     }
 
     /// What a sealed ticket holds, on the host that asked.
@@ -153,15 +150,14 @@ impl SignOut {
         now: Moment,
         random: RandomBytes,
     ) -> Option<String> {
-        let plain = postcard::to_allocvec(self).ok()?;
-        keys.seal(Purpose::SignOut, auth_host.as_str(), &plain, now, random)
+        keys.seal_value(Purpose::SignOut, auth_host.as_str(), self, now, random)
     }
 
     /// Opens one on the auth host.
     #[must_use]
     pub fn open(sealed: &str, keys: &Keys, auth_host: &Host, now: Moment) -> Option<Self> {
-        let plain = keys.open(Purpose::SignOut, auth_host.as_str(), sealed.as_bytes(), now)?;
-        let request: Self = postcard::from_bytes(&plain).ok()?;
+        let request: Self =
+            keys.open_value(Purpose::SignOut, auth_host.as_str(), sealed.as_bytes(), now)?;
         (now.since(request.asked_at) <= SIGN_OUT_LIFE).then_some(request)
     }
 

@@ -12,6 +12,7 @@ use aws_lc_rs::{
     hkdf::{HKDF_SHA256, KeyType, Salt},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::RandomBytes;
 use crate::{policy::Moment, published::KeyRing};
@@ -116,6 +117,37 @@ impl Keys {
             .ok()?;
         sealed.extend_from_slice(&body);
         Some(URL_SAFE_NO_PAD.encode(sealed))
+    }
+
+    /// Seals a value; `None` as above.
+    #[must_use]
+    pub fn seal_value(
+        &self,
+        purpose: Purpose,
+        host: &str,
+        value: &impl Serialize,
+        now: Moment,
+        random: RandomBytes,
+    ) -> Option<String> {
+        self.seal(
+            purpose,
+            host,
+            &postcard::to_allocvec(value).ok()?,
+            now,
+            random,
+        )
+    }
+
+    /// Opens a value that borrows nothing.
+    #[must_use]
+    pub fn open_value<T: DeserializeOwned>(
+        &self,
+        purpose: Purpose,
+        host: &str,
+        sealed: &[u8],
+        now: Moment,
+    ) -> Option<T> {
+        postcard::from_bytes(&self.open(purpose, host, sealed, now)?).ok()
     }
 
     /// Opens what was sealed for this purpose and host; `None` for everything else.

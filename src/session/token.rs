@@ -55,8 +55,7 @@ pub fn issue(
 ) -> Option<String> {
     let mut who = restrict(who.clone(), named);
     let seal = |who: &Identity<'_>| {
-        let plain = postcard::to_allocvec(who).ok()?;
-        let sealed = keys.seal(Purpose::Session, host.as_str(), &plain, now, random)?;
+        let sealed = keys.seal_value(Purpose::Session, host.as_str(), who, now, random)?;
         (sealed.len() <= LARGEST_TOKEN).then_some(sealed)
     };
     if let Some(sealed) = seal(&who) {
