@@ -86,8 +86,8 @@ impl<K: Clone + Eq + Hash, W: Clone + PartialEq> Queue<K, W> {
         }
     }
 
-    /// Wants `work` for `key`, instead of whatever was wanted before. It waits for the keys in `after` that
-    /// are due now. Wanting what already failed does not shorten its pause.
+    /// Wants `work` for `key`, instead of whatever was wanted before. It waits for the next attempt of those keys
+    /// in `after` that have one before them. Nothing may wait for itself, however indirectly. Wanting what already failed does not shorten its pause.
     pub(super) fn want(&mut self, key: K, work: W, after: Vec<K>) {
         let Some(entry) = self.entries.get_mut(&key) else {
             let entry = Entry {
@@ -200,7 +200,7 @@ impl<K: Clone + Eq + Hash, W: Clone + PartialEq> Queue<K, W> {
     fn is_due(&self, key: &K) -> bool {
         self.entries
             .get(key)
-            .is_some_and(|entry| matches!(entry.state, State::Ready | State::Running))
+            .is_some_and(|entry| !matches!(entry.state, State::Delayed(..)))
     }
 
     fn wake(&mut self, now: Instant) {
@@ -278,11 +278,15 @@ mod tests {
     fn a_key_waits_for_the_attempts_of_those_before_it_but_not_for_their_success() {
         let (mut queue, now) = (queue(), Instant::now());
         queue.want("ingress", 1, vec!["host", "other host"]);
+        queue.want("status", 1, vec!["ingress"]);
         queue.want("host", 1, vec![]);
         assert_eq!(queue.start(9, now), Some(("host", 1)));
         assert_eq!(queue.start(9, now), None);
         queue.finished(&"host", 1, Attempt::Again, now);
         assert_eq!(queue.start(9, now), Some(("ingress", 1)));
+        assert_eq!(queue.start(9, now), None);
+        queue.finished(&"ingress", 1, Attempt::Done, now);
+        assert_eq!(queue.start(9, now), Some(("status", 1)));
     }
 
     #[test]

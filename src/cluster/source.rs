@@ -68,6 +68,9 @@ pub struct Handle {
 /// Changes that are taken in before anything is worked out, at most.
 const BATCH: usize = 512;
 
+/// A new leader has the problems of the whole cluster to tell.
+const EVENTS_IN_WAITING: usize = 16 * 1024;
+
 /// How often everything that is still to be written is looked at again, although nothing happened.
 const RESYNC: Duration = Duration::from_secs(60);
 
@@ -151,7 +154,7 @@ pub fn start(
                 changes,
             );
             tokio::spawn(stop.clone().run_until_cancelled_owned(poll));
-            let (notices, told) = mpsc::channel(1024);
+            let (notices, told) = mpsc::channel(EVENTS_IN_WAITING);
             let reporter = Reporter::new(client.clone(), &identity, clock.clone());
             tokio::spawn(stop.clone().run_until_cancelled_owned(tell(reporter, told)));
             let pen = Pen::new(client, &installation.instance);
