@@ -150,3 +150,26 @@ async fn two_installations_for_different_classes_do_not_correct_each_other() -> 
         .await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_controller_outlives_an_api_server_that_does_not_answer() -> Result<()> {
+    let stage = Stage::new(&[]).await?;
+    let controller = stage.installation.controller().await?;
+    let site = stage.site("outage").await?;
+    site.opt_in().await?;
+    site.until_ready().await?;
+    stage.cluster.halt_api_server()?;
+    Wait::seconds(20)
+        .until("it does not claim to lead", async || {
+            ensure!(!leads(&controller).await?, "it does");
+            Ok(())
+        })
+        .await?;
+    stage.cluster.resume_api_server()?;
+    ensure!(site.ours("wiki").await?.len() == 3);
+    site.annotate("wiki", json!({"vestibule.dev/protect": "false"}))
+        .await?;
+    site.until_nothing_is_left().await?;
+    ensure!(controller.process().ended().is_none());
+    Ok(())
+}

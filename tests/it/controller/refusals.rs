@@ -27,6 +27,18 @@ async fn an_unknown_annotation_closes_and_names_the_one_that_was_meant() -> Resu
         .until_event("Ingress", "wiki", "UnknownAnnotation")
         .await?;
     ensure!(note.contains("allowed-mails"), "{note}");
+    // Told once, however often it is worked out again.
+    site.annotate("wiki", json!({"example.com/else": "1"}))
+        .await?;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let events = site.events("Ingress", "wiki").await?;
+    let told = events
+        .iter()
+        .filter(|event| event.reason.as_deref() == Some("UnknownAnnotation"));
+    ensure!(
+        told.count() == 1 && events.iter().all(|e| e.series.is_none()),
+        "{events:?}"
+    );
     ensure!(site.ours("wiki").await?.len() == 3);
     site.namespace.delete().await
 }
