@@ -62,8 +62,8 @@ async fn two_hundred_ingresses_are_protected_and_then_it_is_quiet() -> Result<()
     tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     let after = writes(&controller.metrics().await?);
     ensure!(before == after, "{before} writes, then {after}");
-    // Endpoint, annotations, derived object, and a status that may flip on the way.
-    ensure!(before <= 7 * u32::try_from(MANY)?, "{before} writes");
+    // Endpoint, annotations, derived object, and a status that may flip for a few on the way.
+    ensure!(before <= 5 * u32::try_from(MANY)?, "{before} writes");
     let metrics = controller.metrics().await?;
     ensure!(
         metrics.contains("vestibule_protected_hosts{state=\"programmed\"} 200"),
