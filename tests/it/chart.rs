@@ -87,7 +87,11 @@ async fn installed() -> Result<&'static Cluster> {
             let cluster = Cluster::start().await?;
             install(
                 cluster.kubeconfig(),
-                &["admission.mode=policy", "authHost.host=auth.test"],
+                &[
+                    "admission.mode=policy",
+                    "authHost.host=auth.test",
+                    "authHost.reserveWildcards=true",
+                ],
             )
             .await?;
             Ok(cluster)

@@ -67,7 +67,7 @@ async fn the_controllers_account_may_change_three_annotations_of_an_ingress_and_
             "may not change the spec",
         ),
         (
-            json!({"spec": {"rules": null, "defaultBackend": {"service": {"name": "evil", "port": {"number": 80}}}}}),
+            json!({"spec": {"tls": [{"hosts": ["wiki.test"]}]}}),
             "may not change the spec",
         ),
     ] {
@@ -158,6 +158,20 @@ async fn nobody_but_vestibule_may_serve_the_auth_host() -> Result<()> {
     let trap = serde_json::from_value(place.ingress("auth", "nginx", json!({})))?;
     let made = place.ingresses.create(&PostParams::default(), &trap).await;
     assert_refused(made, sentence, "a new Ingress")?;
+    // On Traefik a wildcard, or no host at all, takes paths of the auth host too.
+    let rules = |host: serde_json::Value| json!({"rules": [{"host": host}]});
+    let backend = json!({"service": {"name": "app", "port": {"number": 80}}});
+    for spec in [
+        rules(json!("*.test")),
+        rules(json!(null)),
+        json!({"defaultBackend": backend}),
+    ] {
+        let mut trap = place.ingress("auth", "nginx", json!({}));
+        trap["spec"] = spec.clone();
+        let trap = serde_json::from_value(trap)?;
+        let made = place.ingresses.create(&PostParams::default(), &trap).await;
+        assert_refused(made, sentence, &spec.to_string())?;
+    }
     let wiki = place.create("wiki", "nginx", json!({})).await?;
     let taking = json!({"spec": {"rules": [
         {"host": "wiki.test"},
