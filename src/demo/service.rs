@@ -6,7 +6,7 @@ use askama::Template;
 use axum::{
     Router,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, Uri, header, uri::PathAndQuery},
     response::{Html, IntoResponse, Response},
     routing::get,
 };
@@ -40,11 +40,13 @@ struct Shown {
 #[template(path = "demo/service.html")]
 struct Page<'a> {
     service: &'a Service,
+    target: &'a str,
     sign_out: &'a str,
     headers: Vec<(&'a str, String)>,
 }
 
-/// The service's pages: `/` for people, `/api/whoami` for programs.
+/// The service's pages: `/api/whoami` for programs, every other path for people, so that links into a service can be
+/// tried as well.
 pub(super) fn router(
     service: Service,
     endpoint_prefix: &str,
@@ -56,14 +58,16 @@ pub(super) fn router(
         identity_headers,
     };
     Router::new()
-        .route("/", get(front_page))
         .route("/api/whoami", get(whoami))
+        .fallback(get(page))
         .with_state(Arc::new(shown))
 }
 
-async fn front_page(State(shown): State<Arc<Shown>>, headers: HeaderMap) -> Response {
+async fn page(State(shown): State<Arc<Shown>>, uri: Uri, headers: HeaderMap) -> Response {
+    let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let page = Page {
         service: &shown.service,
+        target,
         sign_out: &shown.sign_out,
         headers: identity(&shown, &headers),
     };

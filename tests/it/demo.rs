@@ -314,6 +314,9 @@ async fn a_service_shows_the_identity_headers_it_got() {
     let page = get("/").await;
     assert!(page.contains("&#60;ann&#62;@corp.example") && page.contains("/oauth2/sign_out"));
     assert!(!page.contains("X-Auth-Request-Groups"));
+    let page = get("/page?x=<1>").await;
+    assert!(page.contains("/page?x=") && !page.contains("<1>"), "{page}");
+    assert!(page.contains("&#60;ann&#62;@corp.example"), "{page}");
     insta::assert_snapshot!(
         get("/api/whoami").await,
         @r#"{"service":"wiki","headers":{"x-auth-request-email":"<ann>@corp.example"}}"#
