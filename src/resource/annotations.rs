@@ -311,7 +311,7 @@ impl fmt::Display for AnnotationError {
             } => {
                 write!(
                     f,
-                    "there is no annotation vestibule.dev/{key}; did you mean vestibule.dev/{meant}?"
+                    "there is no annotation vestibule.dev/{key}; vestibule.dev/{meant} was probably meant"
                 )
             }
             Self::Unknown { key, meant: None } => {
@@ -408,7 +408,7 @@ mod tests {
             assert_eq!(read.opt_in, OptIn::In, "{key}");
             let said = read.errors[0].to_string();
             assert!(
-                said.contains(&format!("did you mean vestibule.dev/{meant}?")),
+                said.contains(&format!("vestibule.dev/{meant} was probably meant")),
                 "{said}"
             );
         }

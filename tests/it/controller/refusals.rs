@@ -20,7 +20,7 @@ async fn an_unknown_annotation_closes_and_names_the_one_that_was_meant() -> Resu
         .until_condition("wiki", "Ready", "False", "UnknownAnnotation")
         .await?;
     ensure!(
-        said.contains("did you mean vestibule.dev/allowed-emails?"),
+        said.contains("vestibule.dev/allowed-emails was probably meant"),
         "{said}"
     );
     let note = site
