@@ -7,7 +7,8 @@ use super::{
     service::{self, Judgement},
 };
 use crate::{
-    policy::HostPattern,
+    policy::{Grant, HostPattern},
+    published::Access,
     resource::{ConditionType, HostStatus, Key, ObjectRef, Reason, Summary, Verdict},
 };
 
@@ -109,6 +110,8 @@ struct Found {
     hosts: Vec<HostStatus>,
     providers: Vec<String>,
     policy_hash: Option<String>,
+    /// People can sign in, and then every one of them is refused.
+    admits_nobody: bool,
 }
 
 // === impl Found ===
@@ -165,6 +168,10 @@ impl Found {
         if self.policy_hash.is_none() {
             self.policy_hash = judgement.policy_hash();
         }
+        self.admits_nobody |= matches!(
+            &judgement.service.access,
+            Access::Open(policy) if matches!(&policy.grant, Grant::AnyOf(entries) if entries.is_empty())
+        );
         self.failures.extend(judgement.failures);
     }
 
@@ -228,10 +235,14 @@ impl Found {
             condition: ConditionType::Ready,
             holds: first.is_none(),
             reason: first.map_or(Reason::Ready, |verdict| verdict.reason),
-            message: first.map_or(
-                format!("People sign in before they see {hosts}"),
-                |verdict| verdict.message.clone(),
-            ),
+            message: match first {
+                Some(verdict) => verdict.message.clone(),
+                // It does what it is told; most who see this only forgot the second annotation.
+                None if self.admits_nobody => format!(
+                    "People can sign in at {hosts}, but nothing says who may enter, so nobody may. Name them in spec.allow, or annotate the Ingress with vestibule.dev/allowed-email-domains, allowed-emails or allowed-groups"
+                ),
+                None => format!("People sign in before they see {hosts}"),
+            },
         });
         verdicts
     }

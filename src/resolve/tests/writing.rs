@@ -113,6 +113,25 @@ fn a_status_says_what_to_register_and_sums_up() {
 }
 
 #[test]
+fn a_status_says_that_nobody_may_enter_where_nothing_says_who_may() {
+    let mut bench = Bench::usual();
+    let ready = |bench: &Bench| {
+        let verdicts = bench.report("docs/wiki").verdicts;
+        let ready = verdicts.into_iter().last().unwrap();
+        assert!(ready.holds);
+        ready.message
+    };
+    assert!(ready(&bench).starts_with("People sign in before they see"));
+    bench.annotate("docs/wiki", &[("vestibule.dev/allowed-email-domains", "")]);
+    bench.obey();
+    let message = ready(&bench);
+    assert!(
+        message.starts_with("People can sign in at wiki.corp.example, but nothing says who may enter, so nobody may."),
+        "{message}"
+    );
+}
+
+#[test]
 fn an_endpoint_ingress_that_was_changed_is_repaired_and_one_that_was_deleted_comes_back() {
     let mut bench = Bench::usual();
     let name = key("vestibule/vestibule-wiki.corp.example");
