@@ -14,6 +14,7 @@ use super::{
 use crate::{
     published::{Installation, Table},
     resolve::{Place, Problem, Resolution, Settings, Source},
+    resource::ObjectRef,
 };
 
 /// What a folder holds, published in a Table.
@@ -99,7 +100,12 @@ impl Folder {
             self.resolution.apply(change);
         }
         let settled = self.resolution.settle();
-        settled.problems.iter().for_each(log_problem);
+        let problems = &settled.problems;
+        for problem in problems {
+            if !is_echo(problem, problems) {
+                log_problem(problem);
+            }
+        }
         if settled.table_changed {
             self.table.store(Arc::new(self.resolution.table().clone()));
         }
@@ -133,6 +139,14 @@ fn log_look(look: &Look) {
     }
 }
 
+/// Whether the same sentence is told of the object that it names, so that a log needs it no second time: what is wrong
+/// with a ProtectedService is told to the owner of its Ingress as well.
+fn is_echo(problem: &Problem, all: &[Problem]) -> bool {
+    let names = |object: &ObjectRef| problem.message.contains(&object.to_string());
+    let is_told_there = |other: &Problem| other.message == problem.message && names(&other.object);
+    !names(&problem.object) && all.iter().any(is_told_there)
+}
+
 fn log_problem(problem: &Problem) {
     let (file, line, place) = match &problem.source {
         Some(Source { file, line }) => (&**file, *line, format!("{file}:{line}: ")),
@@ -145,4 +159,31 @@ fn log_problem(problem: &Problem) {
         "{place}{}",
         problem.message
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::{Key, Reason};
+
+    #[test]
+    fn a_log_says_a_sentence_once_where_it_belongs() {
+        let service = ObjectRef::ProtectedService(Key::new("demo", "grafana"));
+        let ingress = ObjectRef::Ingress(Key::new("demo", "grafana"));
+        let told = |object: &ObjectRef, message: &str| Problem {
+            object: object.clone(),
+            reason: Reason::Invalid,
+            message: message.to_owned(),
+            source: None,
+        };
+        let of_service = "ProtectedService demo/grafana: spec.allow is wrong.";
+        let of_both = "ProtectedService demo/grafana targets Ingress demo/grafana.";
+        let of_neither = "The protection is on hold.";
+        let all = [of_service, of_both, of_neither]
+            .map(|message| [told(&ingress, message), told(&service, message)])
+            .concat();
+        let echoes: Vec<&Problem> = all.iter().filter(|one| is_echo(one, &all)).collect();
+        assert_eq!(echoes, [&told(&ingress, of_service)]);
+        assert!(!is_echo(&all[0], &all[..1]));
+    }
 }
