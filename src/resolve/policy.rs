@@ -44,7 +44,7 @@ pub(super) fn compile(
     if let Err(message) = &parts {
         compiled.failures.push(invalid(message.clone()));
     }
-    let named = match named_providers(world, spec) {
+    let named = match named_providers(world, object, spec) {
         Ok(named) => named,
         Err(failure) => {
             compiled.failures.push(failure);
@@ -89,7 +89,11 @@ pub(super) fn compile(
     compiled
 }
 
-fn named_providers(world: &World, spec: &ProtectedServiceSpec) -> Result<Vec<Arc<str>>, Failure> {
+fn named_providers(
+    world: &World,
+    object: &str,
+    spec: &ProtectedServiceSpec,
+) -> Result<Vec<Arc<str>>, Failure> {
     if !spec.identity_providers.is_empty() {
         return Ok(spec
             .identity_providers
@@ -100,12 +104,26 @@ fn named_providers(world: &World, spec: &ProtectedServiceSpec) -> Result<Vec<Arc
     let defaults = world.default_providers();
     match defaults.first() {
         Some(only) if defaults.len() == 1 => Ok(vec![Arc::clone(only)]),
-        Some(_) => Err(Failure::refs(Reason::SeveralDefaults, provider::several_defaults(world))),
+        Some(_) => Err(Failure::refs(
+            Reason::SeveralDefaults,
+            provider::several_defaults(world),
+        )),
         None => Err(Failure::refs(
             Reason::IdentityProviderNotFound,
-            "No IdentityProvider is marked as the default, and none is named. Name one, or mark one: kubectl patch identityprovider NAME --type merge -p '{\"spec\":{\"default\":true}}'".to_owned(),
+            no_default(world, object),
         )),
     }
+}
+
+fn no_default(world: &World, object: &str) -> String {
+    let mend = if world.settings().is_folder() {
+        "write default: true into the spec of one"
+    } else {
+        "mark one: kubectl patch identityprovider NAME --type merge -p '{\"spec\":{\"default\":true}}'"
+    };
+    format!(
+        "{object}: no IdentityProvider is named, and none that can be read is marked as the default. Name one, or {mend}"
+    )
 }
 
 fn usable<'w>(

@@ -181,6 +181,11 @@ fn a_provider_or_secret_that_goes_away_closes_and_opens_nothing() {
         bench.ingress_reasons("docs/wiki"),
         [Reason::IdentityProviderNotFound]
     );
+    let message = bench.report("docs/wiki").verdicts.pop().unwrap().message;
+    assert!(
+        message.starts_with("The annotations of Ingress docs/wiki: no IdentityProvider is named"),
+        "{message}"
+    );
 }
 
 #[test]
