@@ -170,7 +170,7 @@ async fn nobody_but_vestibule_may_serve_the_auth_host() -> Result<()> {
         trap["spec"] = spec.clone();
         let trap = serde_json::from_value(trap)?;
         let made = place.ingresses.create(&PostParams::default(), &trap).await;
-        assert_refused(made, sentence, &spec.to_string())?;
+        assert_refused(made, sentence, spec.to_string())?;
     }
     let wiki = place.create("wiki", "nginx", json!({})).await?;
     let taking = json!({"spec": {"rules": [
