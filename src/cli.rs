@@ -55,6 +55,16 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// A client for the cluster that the environment names: a pod's service account, or a kubeconfig.
+async fn cluster() -> anyhow::Result<kube::Client> {
+    // The error's sources say the same again, twice.
+    kube::Client::try_default().await.map_err(|error| {
+        anyhow::anyhow!(
+            "no way to a Kubernetes API server; run this in a pod, or set KUBECONFIG: {error}"
+        )
+    })
+}
+
 /// Runs a command that waits for things.
 fn wait(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     // Every TLS connection of the process is made with this one; a second call would change nothing.

@@ -13,6 +13,9 @@ use crate::{
     session::{Attempt, AttemptPurpose, HandOffRequest, Keys, Secrets, State, random, set_cookie},
 };
 
+/// Browsers keep 4096 octets of a cookie, name and attributes included, and sealing takes a third more.
+const LONGEST_CARRIED: usize = 2000;
+
 /// What sign-in must bring.
 pub(super) struct Wish<'a> {
     pub(super) provider: &'a Arc<ProviderSettings>,
@@ -33,7 +36,7 @@ pub(super) async fn sign_in(
     wish: Wish<'_>,
 ) -> Response {
     let purpose = AttemptPurpose::Here {
-        return_to: wish.return_to.as_str().to_owned(),
+        return_to: carried(&wish.return_to).to_owned(),
     };
     let Some(auth_host) = &endpoint.installation.auth_host else {
         return ask_provider(
@@ -150,6 +153,16 @@ fn leave_with(
         .collect();
     cookies.push(set_cookie(endpoint.names, &name, &value, Attempt::life()));
     super::page::leave(to, &cookies)
+}
+
+/// As much of a return target as fits in a cookie beside the rest: all of it, or the path alone, or the front page.
+fn carried(return_to: &ReturnTo) -> &str {
+    let whole = return_to.as_str();
+    let path = whole.split('?').next().unwrap_or("/");
+    [whole, path]
+        .into_iter()
+        .find(|text| text.len() <= LONGEST_CARRIED)
+        .unwrap_or("/")
 }
 
 fn random_text() -> String {

@@ -5,7 +5,6 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::{Context, anyhow, ensure};
 use arc_swap::ArcSwap;
 use clap::Args;
-use kube::Client;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -87,9 +86,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         place: Place::Replica,
     });
     let signal = stop_on_signal();
-    let client = Client::try_default()
-        .await
-        .context("no way to the API server")?;
+    let client = super::cluster().await?;
 
     let clock = Clock::System;
     let mut registry = Registry::with_prefix("vestibule");

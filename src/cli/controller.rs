@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow, ensure};
 use aws_lc_rs::rand;
 use clap::Args;
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Secret};
-use kube::{Api, Client};
+use kube::Api;
 use prometheus_client::registry::Registry;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -96,9 +96,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         }),
     });
     let signal = stop_on_signal();
-    let client = Client::try_default()
-        .await
-        .context("no way to the API server")?;
+    let client = super::cluster().await?;
 
     let clock = Clock::System;
     let mut registry = Registry::with_prefix("vestibule");

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context;
 use clap::Args;
 
 use super::serve::Standalone;
@@ -53,7 +54,9 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         log_level: options.log_level,
     };
     telemetry::start(&log).map_err(anyhow::Error::msg)?;
-    let front_door = bind(options.port).await?;
+    let front_door = bind(options.port)
+        .await
+        .context("choose another port with --port, or leave it away for any")?;
     let origin = Origin {
         scheme: Scheme::Http,
         port: front_door.address()?.port(),

@@ -17,12 +17,8 @@ use crate::{
 /// Options of `vestibule unprotect`.
 #[derive(Args, Debug)]
 pub(super) struct Options {
-    /// The Ingresses to open
-    #[arg(
-        value_name = "INGRESS",
-        required_unless_present = "all",
-        conflicts_with = "all"
-    )]
+    /// The Ingresses to open; or --all
+    #[arg(value_name = "INGRESS", conflicts_with = "all")]
     ingresses: Vec<String>,
 
     /// Their namespace; with --all, the only namespace that is meant
@@ -52,6 +48,11 @@ pub(super) struct Options {
 
 /// Opens the Ingresses, one step after the other, and says each.
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
+    if options.ingresses.is_empty() && !options.all {
+        bail!(
+            "say which Ingresses to open, or --all for every one; --dry-run only says what would be done"
+        );
+    }
     let client = client(&options).await?;
     let selection = options.selection(client.default_namespace());
     let found = find(&client)
@@ -101,7 +102,7 @@ async fn client(options: &Options) -> anyhow::Result<Client> {
             Config::from_custom_kubeconfig(file, &context).await?
         }
         (None, Some(_)) => Config::from_kubeconfig(&context).await?,
-        (None, None) => Config::infer().await?,
+        (None, None) => return super::cluster().await,
     };
     Client::try_from(config).context("no way to the API server")
 }

@@ -303,6 +303,19 @@ async fn whoever_tries_again_after_changing_account_elsewhere_is_let_in() {
 }
 
 #[tokio::test]
+async fn a_long_return_target_is_cut_to_what_a_cookie_can_carry() {
+    let bench = Bench::new(Some("auth.example"));
+    for length in [100, 1900, 3000, 8000] {
+        let rd = format!("%2Fa%3Fx%3D{}", "x".repeat(length));
+        let path = format!("/oauth2/start/team/a?m=GET&rd={rd}");
+        let away = bench.navigate("a.example", &path, "").await;
+        assert_eq!(away.status, StatusCode::FOUND, "{length}");
+        let size = away.cookie_header().len();
+        assert!(size < 3900, "{length}: {size}");
+    }
+}
+
+#[tokio::test]
 async fn programs_frames_and_forms_are_not_sent_to_a_provider() {
     let bench = Bench::new(Some("auth.example"));
     let path = "/oauth2/start/team/a?m=GET&rd=%2F";
