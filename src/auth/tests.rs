@@ -1,6 +1,7 @@
 //! The endpoint through its built router and check service: what proxies, people and hostile clients get.
 
 mod check;
+mod hand_off;
 mod people;
 
 use std::{sync::Arc, time::Duration};
@@ -209,6 +210,10 @@ impl Reply {
             .collect::<Vec<_>>()
             .join("; ")
     }
+}
+
+fn location(reply: &Reply) -> &str {
+    reply.header("location")
 }
 
 fn request(method: &str, path_and_query: &str, headers: &[(&str, &str)]) -> Request<Body> {
