@@ -5,7 +5,7 @@
 
 mod admin;
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -199,7 +199,7 @@ impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for WithPeer<S> {
 }
 
 /// Waits for the signal to stop: SIGTERM from a supervisor, SIGINT from a terminal.
-pub async fn stop_signal() {
+async fn stop_signal() {
     let mut terminate = match tokio::signal::unix::signal(
         tokio::signal::unix::SignalKind::terminate(),
     ) {
@@ -221,9 +221,8 @@ pub async fn stop_signal() {
 pub fn stop_on_signal() -> CancellationToken {
     let stop = CancellationToken::new();
     let cancel = stop.clone();
-    let signal: std::pin::Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(stop_signal());
     tokio::spawn(async move {
-        signal.await;
+        stop_signal().await;
         cancel.cancel();
     });
     stop

@@ -110,10 +110,7 @@ pub(super) async fn callback(
             }
             let Some(session) = crate::session::issue(&who, &named, keys, &asked.host, now, random)
             else {
-                return fail(
-                    SignInResult::Untrusted,
-                    Page::identity_too_large(&endpoint, provider),
-                );
+                return fail(SignInResult::Untrusted, Page::identity_too_large(provider));
             };
             let session = finish::session_cookie(&endpoint, &session, &who, now);
             finish::hand_over(&endpoint, &asked, keys, request, who, &[used, session])

@@ -74,7 +74,7 @@ pub(super) fn land(
     };
     let Some(session) = issue(who, &named, keys, &asked.host, now, random) else {
         return show(match table.provider(&who.provider) {
-            Some(provider) => Page::identity_too_large(endpoint, provider),
+            Some(provider) => Page::identity_too_large(provider),
             None => Page::provider_gone(&who.provider),
         });
     };

@@ -96,12 +96,6 @@ pub(super) async fn log_observations(mut observations: mpsc::Receiver<Observatio
                     "the identity provider's discovery works"
                 );
             }
-            Observation::EndpointNotRouted { service } => {
-                tracing::warn!(
-                    service = &*service,
-                    "the proxy asks about the endpoint's own path instead of routing it here"
-                );
-            }
         }
     }
 }

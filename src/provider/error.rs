@@ -111,13 +111,3 @@ impl ProviderError {
         matches!(self, Self::Unreachable { .. })
     }
 }
-
-// === impl Distrust ===
-
-impl Distrust {
-    /// Whether two clocks that disagree are the likely cause.
-    #[must_use]
-    pub fn is_about_time(&self) -> bool {
-        matches!(self, Self::Expired | Self::NotYetValid)
-    }
-}

@@ -12,9 +12,4 @@ pub enum Observation {
         /// The failure in words, if it failed.
         failure: Option<Arc<str>>,
     },
-    /// A check came for a path under the endpoint prefix: the proxy does not route it to us.
-    EndpointNotRouted {
-        /// The service whose check it was.
-        service: Arc<str>,
-    },
 }

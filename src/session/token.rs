@@ -31,8 +31,7 @@ impl OpenSession {
     pub fn find(jar: Jar<'_>, names: Names, keys: &Keys, host: &str, now: Moment) -> Option<Self> {
         jar.named(names.session)
             .take(MOST_TRIED)
-            .filter_map(|value| keys.open(Purpose::Session, host, value, now).map(Self))
-            .find(|session| session.identity().is_some())
+            .find_map(|value| keys.open(Purpose::Session, host, value, now).map(Self))
     }
 
     /// Who it is.

@@ -8,7 +8,7 @@
 mod directives;
 mod location;
 
-use std::{fs, net::SocketAddr, path::PathBuf, process::Command};
+use std::{fs, net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::{core::v1::Service, networking::v1::Ingress};
@@ -122,7 +122,10 @@ impl<'a> Nginx<'a> {
         Wait::seconds(20)
             .watching(&self.process)
             .until("nginx has loaded its configuration", async || {
-                for _ in 0..5 {
+                // The master lets old workers go 100 ms after it has started new ones; until then both take
+                // connections.
+                for _ in 0..25 {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
                     let answer = Visitor::get(status, "status", "/").send().await?;
                     ensure!(
                         answer.body == wanted,

@@ -333,10 +333,7 @@ impl Page {
     }
 
     /// The identity does not fit in a cookie.
-    pub(in crate::auth) fn identity_too_large(
-        _endpoint: &Endpoint,
-        provider: &ProviderSettings,
-    ) -> Self {
+    pub(in crate::auth) fn identity_too_large(provider: &ProviderSettings) -> Self {
         Self::new(StatusCode::FORBIDDEN, "identity_too_large", "This account cannot be kept in a session")
             .say(format!("{} describes this account with more text than a browser keeps in a cookie. An administrator can have it send fewer claims.", provider.display_name))
     }
