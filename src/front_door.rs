@@ -2,14 +2,13 @@
 //! request, whatever its method, and sends what may pass to the service behind its host.
 //!
 //! Proxying itself is hyper's: its server reads and frames, hyper-util's pooled client writes and frames again, so
-//! no octet of a request's framing is copied through. What lies between is here: who is asked (`asked`), which
-//! route serves it (`route`), which headers may cross (`headers`). HTTP/2, TLS and upgrades are not spoken yet; an
-//! Upgrade header is removed, so that the service answers in HTTP/1.1.
+//! no octet of a request's framing is copied through. What lies between is here: who is asked (`asked`) and which
+//! headers may cross (`headers`). HTTP/2, TLS and upgrades are not spoken yet; an Upgrade header is removed, so that
+//! the service answers in HTTP/1.1.
 
 mod asked;
 mod headers;
 mod page;
-mod route;
 mod upstream;
 
 use std::{convert::Infallible, pin::Pin, sync::Arc};
@@ -23,11 +22,11 @@ use http::{
 use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
 
-use self::{asked::Asked, page::Problem, route::Found, upstream::Upstreams};
+use self::{asked::Asked, page::Problem, upstream::Upstreams};
 use crate::{
     auth::{Answer, Gate, IdentityHeaders, Question, Refusal, audience},
     policy::Audience,
-    published::{Route, Service, Table},
+    published::{Found, Route, Service, Table},
     server::Peer,
 };
 
@@ -118,7 +117,7 @@ impl Inner {
             .uri()
             .path_and_query()
             .map_or("/", PathAndQuery::as_str);
-        match route::find(entry, target) {
+        match entry.route(target) {
             Found::Nothing => stop(Problem::NoRoute(asked.host.clone())),
             Found::Unclear => stop(Problem::PathUnclear),
             Found::Route(route) => self.judged(request, asked, route, target, &table),

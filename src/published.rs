@@ -7,6 +7,7 @@ mod installation;
 mod key_ring;
 mod observation;
 mod provider;
+mod route;
 mod service;
 mod table;
 
@@ -14,8 +15,9 @@ pub use installation::{IDENTITY_HEADERS, Installation};
 pub use key_ring::{KeyRing, RingKey, SealingKey, UnreadableRing};
 pub use observation::Observation;
 pub use provider::{ClaimNames, ProviderKind, ProviderSettings, Secret};
+pub use route::{Found, Route, RoutePath};
 pub use service::{
-    Access, Closed, DeniedTexts, Detail, HeaderSource, HostEntry, NoSessions, Route, RoutePath,
-    Service, ServiceId, UpstreamHeader,
+    Access, Closed, DeniedTexts, Detail, HeaderSource, HostEntry, NoSessions, Service, ServiceId,
+    UpstreamHeader,
 };
 pub use table::{Published, Table};

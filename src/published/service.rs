@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use super::Route;
 use crate::policy::{HostPattern, Policy};
 
 /// `NAMESPACE/INGRESS`: the name in a check's path, which a client cannot forge.
@@ -118,26 +119,6 @@ pub struct NoSessions {
     pub message: Arc<str>,
 }
 
-/// A path of a host and what lies behind it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// Which paths.
-    pub path: RoutePath,
-    /// The protected Ingress the path belongs to; `None` for one that nobody protects.
-    pub service: Option<ServiceId>,
-    /// `http://NAME:PORT`.
-    pub upstream: Arc<str>,
-}
-
-/// A path of an Ingress rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RoutePath {
-    /// `pathType: Exact`.
-    Exact(Arc<str>),
-    /// `pathType: Prefix`, by whole segments; ImplementationSpecific counts as this.
-    Prefix(Arc<str>),
-}
-
 // === impl ServiceId ===
 
 impl ServiceId {
@@ -169,31 +150,5 @@ impl fmt::Display for ServiceId {
 impl fmt::Debug for ServiceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-// === impl RoutePath ===
-
-impl RoutePath {
-    /// Whether the route serves this request path (without query), as the Ingress API defines it.
-    #[must_use]
-    pub fn serves(&self, path: &str) -> bool {
-        match self {
-            Self::Exact(exact) => path == &**exact,
-            Self::Prefix(prefix) => {
-                let bare = prefix.strip_suffix('/').unwrap_or(prefix);
-                path.strip_prefix(bare)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            }
-        }
-    }
-
-    /// Longer is more specific, and exact is more than any prefix.
-    #[must_use]
-    pub fn specificity(&self) -> (bool, usize) {
-        match self {
-            Self::Exact(path) => (true, path.len()),
-            Self::Prefix(path) => (false, path.len()),
-        }
     }
 }
