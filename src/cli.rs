@@ -5,6 +5,7 @@ mod controller;
 mod crd;
 mod demo;
 mod endpoint;
+mod health;
 mod serve;
 mod unprotect;
 
@@ -32,6 +33,7 @@ enum Command {
     Crd(crd::Options),
     Serve(Box<serve::Options>),
     Demo(demo::Options),
+    Health(health::Options),
 }
 
 /// Runs the program with its arguments.
@@ -45,6 +47,7 @@ pub fn run() -> ExitCode {
         Command::Crd(options) => crd::run(&options),
         Command::Serve(options) => wait(serve::run(*options)),
         Command::Demo(options) => wait(demo::run(options)),
+        Command::Health(options) => wait(health::run(options)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
