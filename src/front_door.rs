@@ -9,6 +9,7 @@
 mod asked;
 mod headers;
 mod page;
+mod settings;
 mod upstream;
 
 use std::{convert::Infallible, pin::Pin, sync::Arc};
@@ -16,12 +17,13 @@ use std::{convert::Infallible, pin::Pin, sync::Arc};
 use axum::{Router, body::Body};
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{ACCEPT, CACHE_CONTROL, LOCATION},
+    header::{ACCEPT, CACHE_CONTROL, LOCATION, STRICT_TRANSPORT_SECURITY},
     uri::PathAndQuery,
 };
 use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
 
+pub use self::settings::Settings;
 use self::{asked::Asked, page::Problem, upstream::Upstreams};
 use crate::{
     auth::{Answer, Gate, IdentityHeaders, Question, Refusal, audience},
@@ -38,6 +40,7 @@ struct Inner {
     gate: Arc<Gate>,
     endpoint: TowerToHyperService<Router>,
     upstreams: Upstreams,
+    hsts: Option<HeaderValue>,
 }
 
 /// What happens to a request whose host is known.
@@ -56,11 +59,13 @@ impl FrontDoor {
     /// Serves the hosts of the gate's Table; what lies under the endpoint prefix goes to `endpoint`, the public
     /// router.
     #[must_use]
-    pub fn new(gate: Arc<Gate>, endpoint: Router) -> Self {
+    pub fn new(gate: Arc<Gate>, endpoint: Router, settings: Settings) -> Self {
+        let upstreams = Upstreams::new(settings.connect_timeout);
         Self(Arc::new(Inner {
             gate,
             endpoint: TowerToHyperService::new(endpoint),
-            upstreams: Upstreams::new(),
+            upstreams,
+            hsts: settings.hsts,
         }))
     }
 }
@@ -72,7 +77,15 @@ impl hyper::service::Service<Request<Incoming>> for FrontDoor {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let inner = Arc::clone(&self.0);
-        Box::pin(async move { Ok(inner.answer(request.map(Body::new)).await) })
+        Box::pin(async move {
+            let mut response = inner.answer(request.map(Body::new)).await;
+            if let Some(hsts) = &inner.hsts {
+                // Whoever runs the front door answers for TLS on its hosts; a service's `max-age=0` must not undo it.
+                let headers = response.headers_mut();
+                headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+            }
+            Ok(response)
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! time-outs, a bound on connections, and a drain that lets requests in flight finish.
 
 mod admin;
+mod connection;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,6 +22,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use admin::{Readiness, admin_router};
+pub use connection::Connection;
 
 /// What a listener puts up with.
 #[derive(Clone, Copy, Debug)]
@@ -96,14 +98,13 @@ impl Listener {
         let places = Arc::new(Semaphore::new(self.limits.connections));
         let connections = TaskTracker::new();
         while let Some((stream, peer, place)) = self.next(&places, &stop).await {
-            connections.spawn(converse(
-                stream,
-                peer,
-                place,
-                service.clone(),
-                self.limits,
-                stop.clone(),
-            ));
+            let connection = Connection {
+                place: Arc::new(place),
+                connections: connections.clone(),
+                stop: stop.clone(),
+            };
+            let service = service.clone();
+            connections.spawn(converse(stream, peer, connection, service, self.limits));
         }
         drop(self.socket);
         connections.close();
@@ -144,10 +145,9 @@ impl Listener {
 async fn converse<S, B>(
     stream: TcpStream,
     peer: SocketAddr,
-    place: OwnedSemaphorePermit,
+    itself: Connection,
     service: S,
     limits: Limits,
-    stop: CancellationToken,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
     S::Future: Send,
@@ -156,9 +156,11 @@ async fn converse<S, B>(
 {
     // Small answers must not wait for Nagle's algorithm.
     stream.set_nodelay(true).ok();
+    let stop = itself.stop.clone();
     let service = WithPeer {
         service,
         peer: Peer(peer),
+        connection: itself,
     };
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -178,13 +180,13 @@ async fn converse<S, B>(
     if let Err(e) = finished {
         tracing::debug!(peer = %peer, error = %e, "connection ended early");
     }
-    drop(place);
 }
 
 #[derive(Clone)]
 struct WithPeer<S> {
     service: S,
     peer: Peer,
+    connection: Connection,
 }
 
 impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for WithPeer<S> {
@@ -194,6 +196,7 @@ impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for WithPeer<S> {
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(self.peer);
+        request.extensions_mut().insert(self.connection.clone());
         self.service.call(request)
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     auth::Proxies,
     clock::Clock,
     folder::{self, Folder, Paths},
-    front_door::FrontDoor,
+    front_door::{self, FrontDoor},
     published::Installation,
     server::{Limits, Listener, Readiness, admin_router, stop_on_signal},
     session::Keys,
@@ -135,7 +135,7 @@ impl Standalone {
         }
         if let Some(listener) = self.front_door {
             let address = listener.address()?;
-            let door = FrontDoor::new(parts.gate, parts.router);
+            let door = FrontDoor::new(parts.gate, parts.router, front_door::Settings::default());
             running.spawn(listener.serve(door, stop.clone()));
             tracing::info!(%address, "the front door is open");
         }

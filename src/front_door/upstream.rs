@@ -31,18 +31,16 @@ pub(super) enum Failure {
     Broken(legacy::Error),
 }
 
-/// A service that does not take connections is down for whoever waits.
-const CONNECT: Duration = Duration::from_secs(5);
 /// Below the keep-alive of common servers, so that a pooled connection is seldom closed under a request.
 const IDLE: Duration = Duration::from_secs(4);
 
 // === impl Upstreams ===
 
 impl Upstreams {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(connect_timeout: Duration) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT));
+        connector.set_connect_timeout(Some(connect_timeout));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)

@@ -22,7 +22,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use vestibule::{
     auth::{Gate, Metrics},
     clock::Clock,
-    front_door::FrontDoor,
+    front_door::{self, FrontDoor},
     policy::{
         Ceiling, Entry, Grant, Host, HostPattern, Identity, Moment, Origin, Policy, Scheme,
         SessionLimits, Terms,
@@ -129,7 +129,11 @@ impl Bench {
             Clock::manual(NOW),
             Metrics::register(&mut Registry::default()),
         );
-        let door = FrontDoor::new(Arc::new(gate.unwrap()), endpoint);
+        let door = FrontDoor::new(
+            Arc::new(gate.unwrap()),
+            endpoint,
+            front_door::Settings::default(),
+        );
         let stop = CancellationToken::new();
         let serving = tokio::spawn(listener.serve(door, stop.clone()));
         Self {
