@@ -9,7 +9,6 @@ mod files;
 mod key_ring;
 mod live;
 mod object;
-mod watch;
 mod yaml;
 
 pub use self::{

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod cluster;
 pub mod dataplane;
 pub mod demo;
+pub mod file_watch;
 pub mod folder;
 pub mod front_door;
 pub mod policy;

@@ -9,9 +9,9 @@ use super::{
     Paths,
     contents::{Contents, Look},
     files::Snapshot,
-    watch::Watch,
 };
 use crate::{
+    file_watch::{FileWatch, Watched},
     published::{Installation, Table},
     resolve::{Place, Problem, Resolution, Settings, Source},
     resource::ObjectRef,
@@ -76,7 +76,7 @@ impl Folder {
 
     /// Follows the folder until `stop`.
     pub async fn follow(mut self, stop: CancellationToken) {
-        let mut watch = Watch::new(self.paths.clone());
+        let mut watch = FileWatch::new(watched(&self.paths));
         loop {
             // First a look: something may have changed between reading and watching.
             let paths = self.paths.clone();
@@ -110,6 +110,19 @@ impl Folder {
             self.table.store(Arc::new(self.resolution.table().clone()));
         }
     }
+}
+
+/// Manifests lie in the folder itself, mounted secrets may be folders of keys.
+fn watched(paths: &Paths) -> Vec<Watched> {
+    let manifests = Watched {
+        path: paths.manifests.clone(),
+        with_folders_in_it: false,
+    };
+    let secrets = paths.secrets.clone().map(|path| Watched {
+        path,
+        with_folders_in_it: true,
+    });
+    std::iter::once(manifests).chain(secrets).collect()
 }
 
 fn log_look(look: &Look) {

@@ -8,6 +8,7 @@ use std::{
 /// What each module may use of the crate. A module that is not listed may use everything.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("policy", &[]),
+    ("file_watch", &[]),
     ("published", &["policy"]),
     ("resource", &["policy"]),
     ("dataplane", &["policy", "published", "resource"]),
@@ -49,6 +50,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "published",
             "session",
             "clock",
+            "file_watch",
             "settings",
             "telemetry",
             "server",

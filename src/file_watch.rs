@@ -1,5 +1,8 @@
-//! When to look at the folder again: told by the kernel, and every now and then all the same, since file systems
-//! that are mounted over a network or shared with a virtual machine tell nothing.
+//! When to look at files again: told by the kernel, and every now and then all the same, since file systems that are
+//! mounted over a network or shared with a virtual machine tell nothing.
+//!
+//! Folders are watched, never single files: editors, certbot and Kubernetes all replace a file or a link by a rename,
+//! and a watch on the file itself would stay with the old one. What a look finds is the caller's business.
 
 use std::{
     fs,
@@ -17,16 +20,23 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::Paths;
-
-/// A watch on the folders.
-pub(super) struct Watch {
-    paths: Paths,
+/// A watch on folders.
+pub struct FileWatch {
+    folders: Vec<Watched>,
     told: mpsc::Receiver<()>,
     tell: mpsc::Sender<()>,
     watcher: Option<RecommendedWatcher>,
     watched: Vec<Option<Identity>>,
     complained: bool,
+}
+
+/// A folder to watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// The folder, or a link to it: a link that is swapped is a change too.
+    pub path: PathBuf,
+    /// With the folders in it.
+    pub with_folders_in_it: bool,
 }
 
 /// Which folder a path leads to: after a link is swapped it is another one.
@@ -39,14 +49,16 @@ const RESTLESS: Duration = Duration::from_millis(300);
 /// How long a change stays unseen of which the kernel tells nothing.
 const ANYWAY: Duration = Duration::from_secs(2);
 
-// === impl Watch ===
+// === impl FileWatch ===
 
-impl Watch {
-    pub(super) fn new(paths: Paths) -> Self {
+impl FileWatch {
+    /// Watches folders. One that cannot be watched is looked at in intervals, and a log line says so.
+    #[must_use]
+    pub fn new(folders: Vec<Watched>) -> Self {
         // One message says it all: there is something new.
         let (tell, told) = mpsc::channel(1);
         let mut watch = Self {
-            paths,
+            folders,
             told,
             tell,
             watcher: None,
@@ -57,8 +69,8 @@ impl Watch {
         watch
     }
 
-    /// Waits until it is worth looking.
-    pub(super) async fn changed(&mut self) {
+    /// Waits until it is worth looking: something has changed, or has not been heard of for two seconds.
+    pub async fn changed(&mut self) {
         let told = timeout(ANYWAY, self.told.recv()).await.is_ok();
         if told {
             let restless = Instant::now() + RESTLESS;
@@ -89,7 +101,7 @@ impl Watch {
                 if !self.complained {
                     tracing::warn!(
                         error = %error,
-                        "the folder cannot be watched; it is read every {} seconds instead",
+                        "the folders with Vestibule's files cannot be watched; they are read every {} seconds instead",
                         ANYWAY.as_secs()
                     );
                     self.complained = true;
@@ -107,30 +119,30 @@ impl Watch {
             // A full channel has the message already.
             let _ = tell.try_send(());
         })?;
-        watcher.watch(&self.paths.manifests, RecursiveMode::NonRecursive)?;
-        if let Some(secrets) = &self.paths.secrets {
-            watcher.watch(secrets, RecursiveMode::Recursive)?;
-        }
-        for link in self.folders().filter(|path| path.is_symlink()) {
-            if let Some(parent) = link
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty())
-            {
+        for folder in &self.folders {
+            let mode = if folder.with_folders_in_it {
+                RecursiveMode::Recursive
+            } else {
+                RecursiveMode::NonRecursive
+            };
+            watcher.watch(&folder.path, mode)?;
+            if let Some(parent) = link_parent(&folder.path) {
                 watcher.watch(parent, RecursiveMode::NonRecursive)?;
             }
         }
         Ok(watcher)
     }
 
-    fn folders(&self) -> impl Iterator<Item = &PathBuf> {
-        [Some(&self.paths.manifests), self.paths.secrets.as_ref()]
-            .into_iter()
-            .flatten()
-    }
-
     fn identities(&self) -> Vec<Option<Identity>> {
-        self.folders().map(|path| identity(path)).collect()
+        let folders = self.folders.iter();
+        folders.map(|folder| identity(&folder.path)).collect()
     }
+}
+
+/// Where a link lies.
+fn link_parent(path: &Path) -> Option<&Path> {
+    let parent = path.parent().filter(|_| path.is_symlink())?;
+    (!parent.as_os_str().is_empty()).then_some(parent)
 }
 
 fn identity(path: &Path) -> Option<Identity> {
