@@ -13,6 +13,7 @@
 )]
 
 pub mod browser;
+pub mod certificate;
 pub mod cluster;
 pub mod echo;
 pub mod helm;
@@ -20,6 +21,7 @@ pub mod installation;
 pub mod loopback;
 pub mod nginx;
 pub mod oidc_provider;
+pub mod plain_nginx;
 pub mod process;
 pub mod tools;
 pub mod traefik;
@@ -27,12 +29,14 @@ pub mod visitor;
 pub mod wait;
 
 pub use browser::Browser;
+pub use certificate::Certificate;
 pub use cluster::Cluster;
 pub use echo::Echo;
 pub use installation::Installation;
 pub use loopback::Loopback;
 pub use nginx::Nginx;
 pub use oidc_provider::OidcProvider;
+pub use plain_nginx::PlainNginx;
 pub use process::Process;
 pub use traefik::Traefik;
 pub use visitor::{Answer, Visitor};

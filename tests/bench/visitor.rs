@@ -1,16 +1,23 @@
 //! A client that sends exactly what it is told: targets are not normalised, redirects not followed,
 //! names not resolved.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use rustls::pki_types::ServerName;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::TlsConnector;
 
-/// A request to be sent to an address over plain HTTP/1.1.
+use crate::bench::Certificate;
+
+/// A request to be sent to an address over HTTP/1.1, plain or inside TLS.
 #[derive(Clone, Debug)]
 pub struct Visitor {
     address: SocketAddr,
@@ -18,6 +25,7 @@ pub struct Visitor {
     target: String,
     headers: HeaderMap,
     body: Bytes,
+    tls: Option<Arc<rustls::ClientConfig>>,
 }
 
 /// What came back.
@@ -42,6 +50,7 @@ impl Visitor {
             target: target.to_owned(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            tls: None,
         };
         visitor.header("host", host)
     }
@@ -74,6 +83,12 @@ impl Visitor {
         self
     }
 
+    /// Inside TLS, where the host asked for must show this certificate.
+    pub fn trusting(mut self, certificate: &Certificate) -> Result<Self> {
+        self.tls = Some(certificate.trusted()?);
+        Ok(self)
+    }
+
     /// Sends it on a connection of its own.
     pub async fn send(self) -> Result<Answer> {
         let address = self.address;
@@ -86,6 +101,20 @@ impl Visitor {
         let stream = TcpStream::connect(self.address)
             .await
             .with_context(|| format!("cannot connect to {}", self.address))?;
+        let Some(config) = self.tls.clone() else {
+            return self.converse(stream).await;
+        };
+        let host = self.headers.get("host").context("no host is asked for")?;
+        let name = host.to_str()?.split(':').next().unwrap_or_default();
+        let name = ServerName::try_from(name.to_owned())?;
+        let stream = TlsConnector::from(config).connect(name, stream).await?;
+        self.converse(stream).await
+    }
+
+    async fn converse(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<Answer> {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(connection);

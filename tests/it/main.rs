@@ -10,6 +10,8 @@ mod bench;
 mod admission;
 mod bench_cluster;
 mod bench_data_planes;
+#[cfg(test)]
+mod bench_plain_nginx;
 mod bench_provider;
 mod bench_traefik;
 #[cfg(test)]
