@@ -1,13 +1,11 @@
-// The Compose specification's own reader, which validates the files of deploy/compose in the tests, built from source
-// at one pinned version.
+// The Compose specification's own reader, which validates the files of deploy/compose in the tests.
 module vestibule.dev/tests/tools/compose
 
 go 1.26.0
 
-tool github.com/compose-spec/compose-go/v2/cmd
+require github.com/compose-spec/compose-go/v2 v2.16.2
 
 require (
-	github.com/compose-spec/compose-go/v2 v2.16.2 // indirect
 	github.com/distribution/reference v0.5.0 // indirect
 	github.com/docker/go-connections v0.4.0 // indirect
 	github.com/docker/go-units v0.5.0 // indirect
