@@ -10,7 +10,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     target="$(rustc --print host-tuple)" \
     && cargo build --profile dist --locked --bin vestibule --target "$target" \
-    && cp "target/$target/dist/vestibule" /vestibule
+    && cp "target/$target/dist/vestibule" /vestibule \
+    && install -d -m 0700 /state/vestibule
 
 FROM scratch
 LABEL org.opencontainers.image.title="Vestibule" \
@@ -18,6 +19,8 @@ LABEL org.opencontainers.image.title="Vestibule" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /vestibule /usr/bin/vestibule
+# A volume mounted at /var/lib/vestibule takes its owner and mode from this folder, where `serve` keeps the session keys.
+COPY --from=build --chown=65532:65532 /state/ /var/lib/
 # A number, so that runAsNonRoot can be judged without a password file. Nothing is ever written to the root file system.
 USER 65532:65532
 EXPOSE 4180 4181 9090

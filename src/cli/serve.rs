@@ -1,7 +1,11 @@
 //! `vestibule serve`: the auth endpoint without Kubernetes, and the front door if asked for. `demo` is the same on
 //! an example folder.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -44,14 +48,10 @@ pub(super) struct Options {
     )]
     state: PathBuf,
 
-    /// Where nginx, or another proxy in front, reaches the auth endpoint
-    #[arg(
-        long,
-        env = "VESTIBULE_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:4180"
-    )]
-    listen: SocketAddr,
+    /// Where nginx, or another proxy in front, reaches the auth endpoint [default: 127.0.0.1:4180; with --front-door,
+    /// which serves it too, nowhere]
+    #[arg(long, env = "VESTIBULE_LISTEN", value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
 
     /// Be the proxy too: route each host to the service behind it, on this address
     #[arg(long, env = "VESTIBULE_FRONT_DOOR", value_name = "ADDRESS")]
@@ -73,6 +73,9 @@ pub(super) struct Options {
     log: LogOptions,
 }
 
+/// Where oauth2-proxy listens too, so that nginx's configuration stays as it is.
+const AUTH_ENDPOINT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4180);
+
 /// The product on a folder, with its listeners bound.
 pub(super) struct Standalone {
     pub(super) installation: Arc<Installation>,
@@ -89,6 +92,9 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     // A folder is an installation of its own; in a manifest its namespace need not be written.
     let installation = options.public.installation("vestibule", "vestibule");
     let bind = async |address| Listener::bind(address, Limits::default()).await;
+    let listen = options
+        .listen
+        .or_else(|| options.front_door.is_none().then_some(AUTH_ENDPOINT));
     let standalone = Standalone {
         installation: Arc::new(installation.map_err(anyhow::Error::msg)?),
         paths: Paths {
@@ -96,7 +102,10 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
             secrets: options.secrets_dir,
         },
         state: options.state,
-        endpoint: Some(bind(options.listen).await.context("--listen")?),
+        endpoint: match listen {
+            Some(address) => Some(bind(address).await.context("--listen")?),
+            None => None,
+        },
         front_door: match options.front_door {
             Some(address) => Some(bind(address).await.context("--front-door")?),
             None => None,
