@@ -1,4 +1,7 @@
-//! A server for `tests/speed/run`: the check, or a fixed 200 of the same stack with the same listener, on one thread.
+//! A server for `tests/speed/run` and `tests/speed/front_door`, on one thread: the check, a fixed 200 of the same stack
+//! with the same listener, or the front door before a service.
+//!
+//!     check_cost fixed | check SERVICES | door http://ADDRESS
 //!
 //! Prints the address and a Cookie header with a session, then serves until it is killed.
 
@@ -14,13 +17,14 @@ use tokio_util::sync::CancellationToken;
 use vestibule::{
     auth::{Gate, Metrics, Verify},
     clock::Clock,
+    front_door::{FrontDoor, Settings as DoorSettings},
     policy::{
         Ceiling, DomainPattern, Entry, Grant, Host, HostPattern, Identity, Origin, Policy, Scheme,
         SessionLimits, Terms,
     },
     published::{
         Access, DeniedTexts, HeaderSource, HostEntry, IDENTITY_HEADERS, Installation, KeyRing,
-        Published, Service, ServiceId, Table, UpstreamHeader,
+        Published, Route, RoutePath, Service, ServiceId, Table, UpstreamHeader,
     },
     server::{Limits, Listener},
     session::{Keys, NamedFacts, issue, random},
@@ -32,33 +36,40 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> anyhow::Result<()> {
     let mut arguments = env::args().skip(1);
     let answer = arguments.next().unwrap_or_else(|| "check".to_owned());
-    let services = arguments.next().map_or(Ok(1), |n| n.parse())?;
+    let argument = arguments.next().unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         let listener = Listener::bind(([127, 0, 0, 1], 0).into(), Limits::default()).await?;
-        let (gate, cookie) = gate(services)?;
+        let services = argument.parse().unwrap_or(1);
+        let (gate, cookie) = gate(services, Some(&argument).filter(|_| answer == "door"))?;
         println!("{} {cookie}", listener.address()?);
-        let stop = CancellationToken::new();
-        if answer == "fixed" {
-            let fixed = service_fn(async |_: Request<Incoming>| {
-                let mut response = Response::new(Full::<Bytes>::default());
-                response
-                    .headers_mut()
-                    .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-                Ok(response)
-            });
-            listener.serve(fixed, stop).await;
-        } else {
-            listener.serve(Verify::new(Arc::new(gate)), stop).await;
+        let (gate, stop) = (Arc::new(gate), CancellationToken::new());
+        match &*answer {
+            "fixed" => {
+                let fixed = service_fn(async |_: Request<Incoming>| {
+                    let mut response = Response::new(Full::<Bytes>::default());
+                    response
+                        .headers_mut()
+                        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                    Ok(response)
+                });
+                listener.serve(fixed, stop).await;
+            }
+            "check" => listener.serve(Verify::new(gate), stop).await,
+            "door" => {
+                let door = FrontDoor::new(gate, axum::Router::new(), DoorSettings::default());
+                listener.serve(door, stop).await;
+            }
+            _ => anyhow::bail!("{answer} is not an answer: say fixed, check or door"),
         }
         Ok(())
     })
 }
 
-/// A Table of so many services, and a session for the last one.
-fn gate(services: usize) -> anyhow::Result<(Gate, String)> {
+/// A Table of so many services, all behind one address if there is one, and a session for the last one.
+fn gate(services: usize, upstream: Option<&String>) -> anyhow::Result<(Gate, String)> {
     let installation = Arc::new(Installation {
         instance: "vestibule".into(),
         namespace: "vestibule".into(),
@@ -82,7 +93,14 @@ fn gate(services: usize) -> anyhow::Result<(Gate, String)> {
                 .ok_or_else(|| anyhow::anyhow!("no host"))?,
             services: vec![service.id.clone()],
             no_sessions: None,
-            routes: vec![],
+            routes: upstream
+                .map(|upstream| Route {
+                    path: RoutePath::Prefix("/".into()),
+                    service: Some(service.id.clone()),
+                    upstream: upstream.as_str().into(),
+                })
+                .into_iter()
+                .collect(),
             named_groups: vec![],
             named_claims: vec![],
         };
