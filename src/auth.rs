@@ -13,6 +13,7 @@ mod callback;
 mod finish;
 mod gate;
 mod metrics;
+mod notices;
 mod page;
 mod sign_out;
 mod start;
@@ -22,15 +23,22 @@ mod whoami;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    extract::{Path, Request},
+    routing::{any, get},
+};
+use http::HeaderName;
 
 use crate::{
     clock::Clock,
     policy::Host,
     provider::Providers,
-    published::{Installation, Table},
+    published::{Installation, ServiceId, Table},
     session::{Keys, Names},
 };
+
+use auth_request::AuthRequest;
 
 pub use audience::audience;
 pub use gate::{Answer, Gate, IdentityHeaders, Question, Refusal};
@@ -50,12 +58,15 @@ pub struct Endpoint {
 }
 
 /// Which endpoints there are besides those that people meet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proxies {
     /// Proxies ask on the check listener; the public listener answers people alone.
     AskElsewhere,
     /// Plain nginx asks `/oauth2/auth` here, as it did of oauth2-proxy.
-    AskHere,
+    AskHere {
+        /// The header in which every nginx says which target it asks about; `None`: no header is believed.
+        original_uri: Option<HeaderName>,
+    },
 }
 
 // === impl Endpoint ===
@@ -81,7 +92,7 @@ impl Endpoint {
         let routes = Router::new()
             .route("/start", get(start::by_host))
             .route("/start/{namespace}/{ingress}", get(start::by_name))
-            .route("/sign_in", get(start::by_host))
+            .route("/sign_in", any(start::by_host))
             .route("/callback/{provider}", get(callback::callback))
             .route("/finish", get(finish::finish))
             .route("/sign_out", get(sign_out::ask).post(sign_out::act))
@@ -89,7 +100,23 @@ impl Endpoint {
             .route("/session", get(whoami::session));
         let routes = match proxies {
             Proxies::AskElsewhere => routes,
-            Proxies::AskHere => routes.route("/auth", axum::routing::any(auth_request::auth)),
+            Proxies::AskHere { original_uri } => {
+                let checks = Arc::new(AuthRequest::new(Arc::clone(&self), original_uri));
+                let by_host = Arc::clone(&checks);
+                let ask_by_host = async move |request: Request| {
+                    let (parts, _) = request.into_parts();
+                    by_host.answer(parts, None).await
+                };
+                let ask_by_name = async move |Path((namespace, name)): Path<(String, String)>,
+                                              request: Request| {
+                    let (parts, _) = request.into_parts();
+                    let service = ServiceId::new(&namespace, &name);
+                    checks.answer(parts, Some(service)).await
+                };
+                routes
+                    .route("/auth", any(ask_by_host))
+                    .route("/auth/{namespace}/{name}", any(ask_by_name))
+            }
         };
         Router::new()
             .nest(&self.installation.endpoint_prefix.clone(), routes)

@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum};
+use http::HeaderName;
 
 use crate::{
     policy::{Host, Origin, Scheme},
@@ -205,6 +206,23 @@ impl PublicOptions {
     }
 }
 
+/// The value of `--original-uri-header`; none if it is empty, as an unset variable of a Compose file is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OriginalUriHeader(pub Option<HeaderName>);
+
+/// Reads `--original-uri-header`.
+///
+/// # Errors
+/// With a sentence, if nginx cannot tell a target in such a header.
+pub fn original_uri_header(text: &str) -> Result<OriginalUriHeader, String> {
+    if text.is_empty() {
+        return Ok(OriginalUriHeader(None));
+    }
+    HeaderName::try_from(header_name(text)?)
+        .map(|name| OriginalUriHeader(Some(name)))
+        .map_err(|error| error.to_string())
+}
+
 fn host(text: &str) -> Result<Host, String> {
     Host::parse(text).ok_or_else(|| "not a host name such as auth.corp.example".into())
 }
@@ -315,6 +333,9 @@ mod tests {
         ] {
             assert!(parsed(&[option]).is_err(), "{option}");
         }
+        assert_eq!(original_uri_header(""), Ok(OriginalUriHeader(None)));
+        assert!(original_uri_header("X-Original-URI").is_ok_and(|header| header.0.is_some()));
+        assert!(original_uri_header("Host").is_err() && original_uri_header("X Y").is_err());
         for option in [
             "--endpoint-prefix=/auth/v1",
             "--identity-header=X-Email,X-User",

@@ -1,10 +1,14 @@
 //! A request to a public endpoint, read once: which host, by whom, with which parameters.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::extract::FromRequestParts;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderMap, header::HOST, request::Parts};
+use http::{
+    HeaderMap, Method,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING},
+    request::Parts,
+};
 
 use super::{Endpoint, audience, page::Page};
 use crate::{
@@ -18,6 +22,7 @@ pub(super) struct Asked {
     pub(super) audience: Audience,
     /// Names this request in its page and in the log.
     pub(super) request_id: String,
+    method: Method,
     headers: HeaderMap,
     query: Vec<(String, String)>,
 }
@@ -33,18 +38,37 @@ impl Asked {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Where to return to after sign-in; the front page if the parameter is missing or not safe.
+    /// Where to return to after sign-in: what the parameter says, else what plain nginx says was asked for; the
+    /// front page if neither is safe.
     pub(super) fn return_to(&self, endpoint: &Endpoint) -> ReturnTo {
-        let Some(rd) = self.parameter("rd") else {
-            return ReturnTo::root();
+        let rd = match (self.parameter("rd"), self.header("x-auth-request-redirect")) {
+            (Some(rd), _) => Cow::Borrowed(rd),
+            (None, Some(target)) => Cow::Owned(as_a_link_says_it(target)),
+            (None, None) => return ReturnTo::root(),
         };
-        ReturnTo::parse(rd, &self.host, endpoint.installation.origin)
+        // nginx says it of every page of ours as well.
+        if self.parameter("rd").is_none() && endpoint.gate.is_endpoint(&rd) {
+            return ReturnTo::root();
+        }
+        ReturnTo::parse(&rd, &self.host, endpoint.installation.origin)
             .ok()
             .filter(|target| !endpoint.gate.is_endpoint(target.as_str()))
             .unwrap_or_else(|| {
                 tracing::info!(host = %self.host, request_id = self.request_id, "the return target is not of this host or not safe; using /");
                 ReturnTo::root()
             })
+    }
+
+    /// Whether the browser was sending something: returning to it would ask for a page instead, and what was sent
+    /// would be lost in silence. Data planes say the method, or turn it into GET and keep what describes a body.
+    pub(super) fn was_sending(&self) -> bool {
+        let asks = |method: &str| method == "GET" || method == "HEAD";
+        let describes_a_body = [CONTENT_TYPE, CONTENT_LENGTH, TRANSFER_ENCODING, ORIGIN];
+        !asks(self.method.as_str())
+            || self.parameter("m").is_some_and(|method| !asks(method))
+            || describes_a_body
+                .iter()
+                .any(|name| self.headers.contains_key(name))
     }
 
     pub(super) fn jar(&self) -> Jar<'_> {
@@ -77,6 +101,7 @@ impl FromRequestParts<Arc<Endpoint>> for Asked {
             host,
             audience,
             request_id,
+            method: parts.method.clone(),
             query: query.into_owned().collect(),
             headers: std::mem::take(&mut parts.headers),
         })
@@ -96,6 +121,21 @@ fn host(parts: &Parts) -> Option<Host> {
         Some(authority) if Host::from_authority(authority.as_str())? != host => None,
         _ => Some(host),
     }
+}
+
+/// nginx's `$request_uri` as the client wrote it, in the form that a link has: browsers leave some octets bare that
+/// RFC 3986 wants encoded. Those that some reader takes for others stay, for `ReturnTo` to refuse.
+fn as_a_link_says_it(target: &[u8]) -> String {
+    let mut link = String::with_capacity(target.len());
+    for octet in target {
+        match octet {
+            b'"' | b'<' | b'>' | b'[' | b']' | b'^' | b'`' | b'{' | b'|' | b'}' | 0x80.. => {
+                link.push_str(&format!("%{octet:02X}"));
+            }
+            _ => link.push(char::from(*octet)),
+        }
+    }
+    link
 }
 
 fn request_id() -> String {

@@ -166,6 +166,18 @@ impl Gate {
             .any(|name| known.iter().any(|known| reads_as(known, name)) && !known.contains(name))
     }
 
+    /// An identity header among a client's own, in whatever spelling: where the data plane does not replace it, the
+    /// service would believe it.
+    pub(super) fn identity_header_among<'h>(
+        &self,
+        headers: &'h HeaderMap,
+    ) -> Option<&'h HeaderName> {
+        let known = &self.identity_headers;
+        headers
+            .keys()
+            .find(|name| known.iter().any(|known| reads_as(known, name)))
+    }
+
     /// The same decision once more, with its reasons, for the pages.
     pub(super) fn decide(
         &self,

@@ -26,6 +26,8 @@ pub(super) struct Checks {
     pub(super) malformed: Counter,
     pub(super) unknown_service: Counter,
     pub(super) disguised_header: Counter,
+    pub(super) identity_header: Counter,
+    pub(super) path_not_told: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -75,6 +77,8 @@ impl Metrics {
                 malformed: handle("malformed"),
                 unknown_service: handle("unknown_service"),
                 disguised_header: handle("disguised_header"),
+                identity_header: handle("identity_header"),
+                path_not_told: handle("path_not_told"),
             },
             ..metrics
         };

@@ -3,9 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{
+    body::Body,
     extract::{Path, State},
     response::Response,
 };
+use http_body_util::BodyExt;
 
 use super::{
     Endpoint,
@@ -17,9 +19,14 @@ use super::{
 };
 use crate::{
     policy::{Audience, Decision, Host, HostPattern, Identity, Moment, Policy, ReturnTo, SignIn},
-    published::{Access, HostEntry, NoSessions, ProviderSettings, Service, ServiceId, Table},
+    published::{
+        Access, Found, HostEntry, NoSessions, ProviderSettings, Service, ServiceId, Table,
+    },
     session::{AttemptPurpose, HandOffRequest, Jar, Keys, Landed, OpenSession, random, set_cookie},
 };
+
+/// How long a body may take that nobody wants.
+const LONGEST_BODY: Duration = Duration::from_secs(60);
 
 /// `/start/NAMESPACE/INGRESS`: the name chooses what is shown, never what is allowed.
 pub(super) async fn by_name(
@@ -35,12 +42,25 @@ pub(super) async fn by_name(
     .await
 }
 
-/// `/start` and `/sign_in`.
-pub(super) async fn by_host(State(endpoint): State<Arc<Endpoint>>, asked: Asked) -> Response {
+/// `/start`, and `/sign_in`, where plain nginx takes whoever the check refused (`error_page 401 =`).
+pub(super) async fn by_host(
+    State(endpoint): State<Arc<Endpoint>>,
+    asked: Asked,
+    body: Body,
+) -> Response {
+    let reading = tokio::time::timeout(LONGEST_BODY, read_to_its_end(body));
+    if asked.was_sending() && reading.await.is_err() {
+        tracing::info!(host = %asked.host, request_id = asked.request_id, "the body that met no session did not end in time");
+    }
     if endpoint.installation.auth_host.as_ref() == Some(&asked.host) {
         return at_auth_host(&endpoint, &asked).await;
     }
     start(&endpoint, &asked, None).await
+}
+
+/// nginx passes on the body of what met no session, and takes an answer before its end for a failure.
+async fn read_to_its_end(mut body: Body) {
+    while let Some(Ok(_)) = body.frame().await {}
 }
 
 async fn start(endpoint: &Endpoint, asked: &Asked, named: Option<ServiceId>) -> Response {
@@ -49,14 +69,14 @@ async fn start(endpoint: &Endpoint, asked: &Asked, named: Option<ServiceId>) -> 
     let Some(entry) = table.host(&asked.host) else {
         return show(Page::not_served(&asked.host));
     };
-    let Some(service) = service_shown(&table, entry, named.as_ref()) else {
+    let return_to = asked.return_to(endpoint);
+    let Some(service) = service_shown(&table, entry, named.as_ref(), &return_to) else {
         return show(Page::not_served(&asked.host));
     };
     let keys = endpoint.keys.load_full();
     let Some(keys) = keys.as_ref() else {
         return show(Page::not_ready());
     };
-    let return_to = asked.return_to(endpoint);
     let switch_account = asked.parameter("switch").is_some();
     // The person asks to be looked at once more: at the auth host they may be somebody else by now.
     let again = switch_account || asked.parameter("again").is_some();
@@ -102,10 +122,7 @@ async fn start(endpoint: &Endpoint, asked: &Asked, named: Option<ServiceId>) -> 
     if asked.audience == Audience::Frame {
         return show(Page::in_a_frame(endpoint, service, &asked.host, &return_to));
     }
-    if asked
-        .parameter("m")
-        .is_some_and(|method| method != "GET" && method != "HEAD")
-    {
+    if asked.was_sending() {
         return show(Page::was_not_sent(service, &asked.host));
     }
     if let Some(reason) = &entry.no_sessions {
@@ -229,14 +246,21 @@ fn suffices(
         && who.groups_complete
 }
 
-/// The service whose words and rules the page shows: the one that is named, if it serves this host, else the first.
+/// The service whose words and rules the page shows: the one that is named, if it serves this host, else that of the
+/// page asked for, else the first.
 fn service_shown<'t>(
     table: &'t Table,
     entry: &HostEntry,
     named: Option<&ServiceId>,
+    return_to: &ReturnTo,
 ) -> Option<&'t Arc<Service>> {
+    let of_the_page = || match entry.route(return_to.as_str()) {
+        Found::Route(route) => route.service.as_ref(),
+        Found::Nothing | Found::Unclear => None,
+    };
     let id = named
         .filter(|id| entry.services.contains(id))
+        .or_else(of_the_page)
         .or_else(|| entry.services.first())?;
     table.service(id.as_str())
 }

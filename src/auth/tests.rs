@@ -3,12 +3,13 @@
 mod check;
 mod hand_off;
 mod people;
+mod plain_nginx;
 
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use axum::{Router, body::Body};
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
@@ -52,6 +53,12 @@ struct Reply {
 
 impl Bench {
     fn new(auth_host: Option<&str>) -> Self {
+        Self::behind_nginx(auth_host, None)
+    }
+
+    /// With a header in which nginx says the target.
+    fn behind_nginx(auth_host: Option<&str>, original_uri: Option<&'static str>) -> Self {
+        let original_uri = original_uri.map(HeaderName::from_static);
         let installation = Arc::new(Installation {
             instance: "vestibule".into(),
             namespace: "vestibule".into(),
@@ -103,7 +110,8 @@ impl Bench {
         )
         .unwrap();
         let gate = Arc::new(gate);
-        let router = Arc::new(Endpoint::new(Arc::clone(&gate), providers)).router(Proxies::AskHere);
+        let router = Arc::new(Endpoint::new(Arc::clone(&gate), providers))
+            .router(Proxies::AskHere { original_uri });
         Self {
             verify: Verify::new(gate),
             router,

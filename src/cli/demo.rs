@@ -88,6 +88,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
             secrets: None,
         },
         state: demo.state.clone(),
+        original_uri: None,
         endpoint: None,
         front_door: Some(front_door),
         admin: None,

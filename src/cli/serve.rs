@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use clap::Args;
+use http::HeaderName;
 use hyper_util::service::TowerToHyperService;
 use prometheus_client::registry::Registry;
 use tokio::task::JoinSet;
@@ -24,7 +25,7 @@ use crate::{
     published::Installation,
     server::{Limits, Listener, Readiness, admin_router, stop_on_signal},
     session::Keys,
-    settings::{LogOptions, PublicOptions},
+    settings::{self, LogOptions, OriginalUriHeader, PublicOptions},
     telemetry,
 };
 
@@ -57,6 +58,16 @@ pub(super) struct Options {
     #[arg(long, env = "VESTIBULE_FRONT_DOOR", value_name = "ADDRESS")]
     front_door: Option<SocketAddr>,
 
+    /// A header in which nginx tells the auth endpoint what is asked for, such as X-Original-URI. Declare it once every
+    /// server block sets it: where one does not, a client could
+    #[arg(
+        long,
+        env = "VESTIBULE_ORIGINAL_URI_HEADER",
+        value_name = "NAME",
+        value_parser = settings::original_uri_header
+    )]
+    original_uri_header: Option<OriginalUriHeader>,
+
     /// Where health and metrics are
     #[arg(
         long,
@@ -81,6 +92,8 @@ pub(super) struct Standalone {
     pub(super) installation: Arc<Installation>,
     pub(super) paths: Paths,
     pub(super) state: PathBuf,
+    /// In which header nginx says what is asked for.
+    pub(super) original_uri: Option<HeaderName>,
     pub(super) endpoint: Option<Listener>,
     pub(super) front_door: Option<Listener>,
     pub(super) admin: Option<Listener>,
@@ -95,13 +108,24 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let listen = options
         .listen
         .or_else(|| options.front_door.is_none().then_some(AUTH_ENDPOINT));
+    let installation = installation.map_err(anyhow::Error::msg)?;
+    let OriginalUriHeader(original_uri) = options.original_uri_header.unwrap_or_default();
+    let mut told_to_services = installation.identity_headers.iter();
+    if let Some(name) = &original_uri
+        && told_to_services.any(|header| name.as_str().eq_ignore_ascii_case(header))
+    {
+        anyhow::bail!(
+            "--original-uri-header {name} is one of the headers that tell services who is there (--identity-header): choose another"
+        );
+    }
     let standalone = Standalone {
-        installation: Arc::new(installation.map_err(anyhow::Error::msg)?),
+        installation: Arc::new(installation),
         paths: Paths {
             manifests: options.manifests,
             secrets: options.secrets_dir,
         },
         state: options.state,
+        original_uri,
         endpoint: match listen {
             Some(address) => Some(bind(address).await.context("--listen")?),
             None => None,
@@ -121,14 +145,17 @@ impl Standalone {
     /// Serves until `stop`, then lets requests in flight finish.
     pub(super) async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
         let ring = folder::key_ring(&self.state).context("--state")?;
-        let folder =
-            Folder::open(self.paths, Arc::clone(&self.installation)).context("--manifests")?;
+        let paths_are_told = self.front_door.is_some() || self.original_uri.is_some();
+        let folder = Folder::open(self.paths, Arc::clone(&self.installation), paths_are_told)
+            .context("--manifests")?;
         let mut registry = Registry::with_prefix("vestibule");
         let parts = endpoint::assemble(
             self.installation,
             Arc::clone(folder.table()),
             Arc::new(ArcSwap::from_pointee(Some(Keys::new(Arc::new(ring))))),
-            Proxies::AskHere,
+            Proxies::AskHere {
+                original_uri: self.original_uri,
+            },
             Clock::System,
             &mut registry,
         )?;

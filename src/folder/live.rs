@@ -38,11 +38,15 @@ pub struct NoFolder {
 
 impl Folder {
     /// Reads the folder for the first time. Blocks for as long as that takes. What is wrong with a file is logged,
-    /// and closes what it covers.
+    /// and closes what it covers. `paths_are_told`: somebody says which path a request asks for.
     ///
     /// # Errors
     /// If there is no folder at that path.
-    pub fn open(paths: Paths, installation: Arc<Installation>) -> Result<Self, NoFolder> {
+    pub fn open(
+        paths: Paths,
+        installation: Arc<Installation>,
+        paths_are_told: bool,
+    ) -> Result<Self, NoFolder> {
         for path in [Some(&paths.manifests), paths.secrets.as_ref()]
             .into_iter()
             .flatten()
@@ -54,7 +58,7 @@ impl Folder {
         }
         let settings = Settings {
             installation: Arc::clone(&installation),
-            place: Place::Folder,
+            place: Place::Folder { paths_are_told },
         };
         let snapshot = Snapshot::take(&paths);
         let mut folder = Self {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     dataplane::ingress_nginx::{server_aliases, weaknesses},
-    policy::HostPattern,
+    policy::{HostPattern, Rule, RuleAccess},
     resource::{Key, Reason},
 };
 
@@ -107,6 +107,47 @@ pub(super) fn host_failures(
         }
     }
     failures
+}
+
+/// Behind plain nginx nobody says which path a request asks for: rules that close paths could not be kept.
+pub(super) fn rules_without_paths(world: &World, object: &str, rules: &[Rule]) -> Option<Failure> {
+    let number = rules
+        .iter()
+        .position(|rule| !matches!(rule.access, RuleAccess::Public))?;
+    let mend = tell_paths(world);
+    Some(Failure::accepted(
+        Reason::PathsNotTold,
+        format!(
+            "{object}: spec.rules[{number}] closes paths, but nothing tells Vestibule which path a request asks for, so the service is closed. {mend}"
+        ),
+    ))
+}
+
+/// The same on hosts of several services, which only the path tells apart.
+pub(super) fn services_without_paths(
+    world: &World,
+    object: &str,
+    hosts: &BTreeSet<HostPattern>,
+) -> Vec<Failure> {
+    let is_shared = |host: &&HostPattern| {
+        let facts = world.host_facts(host);
+        facts.is_some_and(|facts| facts.has_several_services)
+    };
+    let one = |host: &HostPattern| {
+        let mend = tell_paths(world);
+        let message = format!(
+            "{object}: several services are behind {host}, and nothing tells Vestibule which path a request asks for, so requests for {host} are refused. {mend}"
+        );
+        Failure::accepted(Reason::PathsNotTold, message).at(host)
+    };
+    hosts.iter().filter(is_shared).map(one).collect()
+}
+
+fn tell_paths(world: &World) -> String {
+    let prefix = &world.settings().installation.endpoint_prefix;
+    format!(
+        "Let nginx tell it: add `proxy_set_header X-Original-URI $request_uri;` to `location = {prefix}/auth` of every server block, then start Vestibule with --original-uri-header X-Original-URI. (With --front-door, Vestibule sees the paths itself.)"
+    )
 }
 
 /// What keeps the data plane from asking, or people from signing in.

@@ -49,6 +49,8 @@ pub(super) struct HostFacts {
     pub class: Option<Class>,
     /// How the endpoint Ingress is.
     pub endpoint: EndpointState,
+    /// In a folder: requests are for one protected service or another, by their path.
+    pub has_several_services: bool,
     /// In a cluster: people sign in here for every protected host.
     pub is_auth_host: bool,
 }
@@ -64,8 +66,10 @@ pub(super) fn facts(world: &World, host: &HostPattern) -> HostFacts {
     let mut open_paths: BTreeMap<Claim, Claimant> = BTreeMap::new();
     let mut taken_by = None;
     let mut oldest: Option<((i64, &Key), &Class)> = None;
+    let mut services = 0_usize;
     for key in world.on_host(host) {
         let protected = asked(world, key).by.is_protected();
+        services += usize::from(protected);
         if key.namespace != *own || world.settings().is_folder() {
             namespaces.insert(Arc::clone(&key.namespace));
             if protected {
@@ -109,6 +113,7 @@ pub(super) fn facts(world: &World, host: &HostPattern) -> HostFacts {
         taken_by,
         class,
         endpoint,
+        has_several_services: services > 1 && world.settings().is_folder(),
         // In a folder one owner writes everything, and the front door keeps our cookies from services.
         is_auth_host: faults::is_auth_host(world, host) && !world.settings().is_folder(),
     }

@@ -86,6 +86,16 @@ fn judge_asked(world: &World, key: &Key, asked: &Asked<'_>) -> Option<Judgement>
             )));
         }
     }
+    if !world.settings().paths_are_told() {
+        let object = policy::owner(owner, from_annotations);
+        let rules = policy.as_ref().map(|policy| policy.rules.as_slice());
+        closing.extend(faults::rules_without_paths(
+            world,
+            &object,
+            rules.unwrap_or_default(),
+        ));
+        failures.extend(faults::services_without_paths(world, &object, &hosts));
+    }
     if let Some(ingress) = ingress
         && faults::class_failure(world, key, ingress).is_none()
     {

@@ -23,7 +23,11 @@ pub enum Place {
     /// and plans nothing.
     Replica,
     /// A folder: hosts may stand in ProtectedServices, backends become routes, and nothing is written.
-    Folder,
+    Folder {
+        /// Whether somebody says which path a request asks for: the front door does, plain nginx if it is told to.
+        /// Where nobody does, rules by path cannot be kept.
+        paths_are_told: bool,
+    },
 }
 
 /// What the controller writes by.
@@ -67,13 +71,22 @@ impl Settings {
     pub fn controller(&self) -> Option<&Controller> {
         match &self.place {
             Place::Controller(controller) => Some(controller),
-            Place::Replica | Place::Folder => None,
+            Place::Replica | Place::Folder { .. } => None,
         }
     }
 
     /// Whether the objects come from a folder.
     #[must_use]
     pub fn is_folder(&self) -> bool {
-        self.place == Place::Folder
+        matches!(self.place, Place::Folder { .. })
+    }
+
+    /// Whether somebody says which path a request asks for.
+    #[must_use]
+    pub fn paths_are_told(&self) -> bool {
+        match self.place {
+            Place::Controller(_) | Place::Replica => true,
+            Place::Folder { paths_are_told } => paths_are_told,
+        }
     }
 }

@@ -68,6 +68,8 @@ pub enum Reason {
     NotAsked,
     /// The service has rules by path on a host where nobody knows which path it sees.
     PathsRewritten,
+    /// Behind plain nginx, nobody says which path a request asks for, and the service has rules by path.
+    PathsNotTold,
 
     // ResolvedRefs is False
     /// There is no such IdentityProvider, or none is the default.
@@ -189,6 +191,7 @@ impl Reason {
             Self::PolicyMissing => "PolicyMissing",
             Self::NotAsked => "NotAsked",
             Self::PathsRewritten => "PathsRewritten",
+            Self::PathsNotTold => "PathsNotTold",
             Self::IdentityProviderNotFound => "IdentityProviderNotFound",
             Self::SeveralDefaults => "SeveralDefaults",
             Self::RefNotPermitted => "RefNotPermitted",

@@ -94,7 +94,7 @@ impl Bench {
             manifests: manifests(folder.path()),
             secrets,
         };
-        let live = Folder::open(paths, Arc::new(installation())).unwrap();
+        let live = Folder::open(paths, Arc::new(installation()), true).unwrap();
         let table = Arc::clone(live.table());
         let following = tokio::spawn(live.follow(CancellationToken::new()));
         Self {

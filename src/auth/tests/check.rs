@@ -196,21 +196,6 @@ async fn an_identity_header_in_another_spelling_is_refused_since_no_data_plane_r
         &[("x_auth_request_email", "root@corp.example")],
     );
     assert_eq!(public.status, StatusCode::FORBIDDEN);
-    let mut plain = bench.service("b");
-    let Access::Open(policy) = &mut plain.access else {
-        panic!("b is open");
-    };
-    Arc::make_mut(policy).rules.clear();
-    bench.change(&Published::Service(Arc::new(plain)));
-    for (name, expected) in [
-        ("x-auth-request-email", StatusCode::OK),
-        ("x_auth_request_email", StatusCode::FORBIDDEN),
-    ] {
-        let sent = sent(name);
-        let headers: Vec<_> = sent.iter().map(|(name, value)| (*name, &**value)).collect();
-        let asked = bench.ask("GET", "/oauth2/auth", &headers).await;
-        assert_eq!(asked.status, expected, "{name}");
-    }
 }
 
 fn admin() -> Identity<'static> {
@@ -281,40 +266,4 @@ fn an_answer_stays_under_nginxs_buffer() {
         .map(|(name, value)| name.as_str().len() + value.len() + 4)
         .sum();
     assert!(size < 3000, "{size}");
-}
-
-#[tokio::test]
-async fn plain_nginx_asks_by_host_and_gets_no_path_rules() {
-    let bench = Bench::new(None);
-    let cookie = bench.session("a.example", &ann());
-    let ask =
-        async |headers: &[(&str, &str)]| bench.ask("GET", "/oauth2/auth", headers).await.status;
-    assert_eq!(
-        ask(&[("host", "a.example")]).await,
-        StatusCode::UNAUTHORIZED
-    );
-    // The service has a Denied rule, and nobody says which path is asked for.
-    assert_eq!(
-        ask(&[("host", "a.example"), ("cookie", &cookie)]).await,
-        StatusCode::FORBIDDEN
-    );
-    let mut service = bench.service("a");
-    if let Access::Open(policy) = &mut service.access {
-        Arc::make_mut(policy).rules.truncate(1);
-    }
-    bench.change(&Published::Service(Arc::new(service)));
-    assert_eq!(
-        ask(&[("host", "a.example"), ("cookie", &cookie)]).await,
-        StatusCode::OK
-    );
-    let spoofed = [
-        ("host", "a.example"),
-        ("x-original-uri", "/healthz"),
-        ("x-auth-request-redirect", "/healthz"),
-    ];
-    assert_eq!(ask(&spoofed).await, StatusCode::UNAUTHORIZED);
-    assert_eq!(
-        ask(&[("host", "unknown.example"), ("cookie", &cookie)]).await,
-        StatusCode::FORBIDDEN
-    );
 }
