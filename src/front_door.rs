@@ -2,14 +2,21 @@
 //! request, whatever its method, and sends what may pass to the service behind its host.
 //!
 //! Proxying itself is hyper's: its server reads and frames, hyper-util's pooled client writes and frames again, so
-//! no octet of a request's framing is copied through. What lies between is here: who is asked (`asked`) and which
-//! headers may cross (`headers`). HTTP/2, TLS and upgrades are not spoken yet; an Upgrade header is removed, so that
-//! the service answers in HTTP/1.1.
+//! no octet of a request's framing is copied through. What lies between is here: who is asked (`asked`), which
+//! headers may cross (`headers`) and what services are told of the way here (`forwarded`), what is passed on and how
+//! long is waited for it (`forward`, `body`, `upstream`), and connections that stop being HTTP (`upgrade`).
+//!
+//! Services are spoken to in HTTP/1.1. Left out: HTTP/2 to services, extended CONNECT, trailers of requests, 1xx
+//! responses of services but 101 (`Expect: 100-continue` is answered here, once a service is there to take the body).
 
 mod asked;
+mod body;
+mod forward;
+mod forwarded;
 mod headers;
 mod page;
 mod settings;
+mod upgrade;
 mod upstream;
 
 use std::{convert::Infallible, pin::Pin, sync::Arc};
@@ -17,7 +24,7 @@ use std::{convert::Infallible, pin::Pin, sync::Arc};
 use axum::{Router, body::Body};
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{ACCEPT, CACHE_CONTROL, LOCATION, STRICT_TRANSPORT_SECURITY},
+    header::{ACCEPT, CACHE_CONTROL, LOCATION, STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING},
     uri::PathAndQuery,
 };
 use hyper::body::Incoming;
@@ -29,7 +36,6 @@ use crate::{
     auth::{Answer, Gate, IdentityHeaders, Question, Refusal, audience},
     policy::Audience,
     published::{Found, Route, Service, Table},
-    server::Peer,
 };
 
 /// The data plane: a service for `server::Listener`.
@@ -40,7 +46,7 @@ struct Inner {
     gate: Arc<Gate>,
     endpoint: TowerToHyperService<Router>,
     upstreams: Upstreams,
-    hsts: Option<HeaderValue>,
+    settings: Settings,
 }
 
 /// What happens to a request whose host is known.
@@ -60,12 +66,11 @@ impl FrontDoor {
     /// router.
     #[must_use]
     pub fn new(gate: Arc<Gate>, endpoint: Router, settings: Settings) -> Self {
-        let upstreams = Upstreams::new(settings.connect_timeout);
         Self(Arc::new(Inner {
             gate,
             endpoint: TowerToHyperService::new(endpoint),
-            upstreams,
-            hsts: settings.hsts,
+            upstreams: Upstreams::new(&settings),
+            settings,
         }))
     }
 }
@@ -79,7 +84,7 @@ impl hyper::service::Service<Request<Incoming>> for FrontDoor {
         let inner = Arc::clone(&self.0);
         Box::pin(async move {
             let mut response = inner.answer(request.map(Body::new)).await;
-            if let Some(hsts) = &inner.hsts {
+            if let Some(hsts) = &inner.settings.hsts {
                 // Whoever runs the front door answers for TLS on its hosts; a service's `max-age=0` must not undo it.
                 let headers = response.headers_mut();
                 headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
@@ -92,12 +97,21 @@ impl hyper::service::Service<Request<Incoming>> for FrontDoor {
 // === impl Inner ===
 
 impl Inner {
-    async fn answer(&self, mut request: Request<Body>) -> Response<Body> {
+    async fn answer(self: &Arc<Self>, mut request: Request<Body>) -> Response<Body> {
         let asked = match Asked::read(&request) {
             Ok(asked) => asked,
             Err(problem) => return page::show(&problem, request.headers().get(ACCEPT)),
         };
         asked.settle(&mut request);
+        let headers = request.headers_mut();
+        if headers.contains_key(TRANSFER_ENCODING) && !upstream::is_chunked(headers) {
+            return page::show(&Problem::Coding, headers.get(ACCEPT));
+        }
+        let origin = self.gate.installation().origin;
+        if upgrade::asks(headers) && upgrade::is_foreign(headers, &asked.host, origin) {
+            // Judged as if nobody were signed in: browsers send cookies with a WebSocket from any page of the same site.
+            headers::strip_our_cookies(headers);
+        }
         match self.way(&request, &asked) {
             Way::Endpoint => {
                 use hyper::service::Service as _;
@@ -105,7 +119,7 @@ impl Inner {
                 response
             }
             Way::Service(upstream, identity) => {
-                self.forward(request, &asked, &upstream, identity).await
+                self.forward(request, asked, upstream, identity).await
             }
             Way::Stop(response) => response,
         }
@@ -189,41 +203,5 @@ impl Inner {
             headers.insert(LOCATION, location);
         }
         response
-    }
-
-    async fn forward(
-        &self,
-        mut request: Request<Body>,
-        asked: &Asked,
-        upstream: &str,
-        identity: Option<IdentityHeaders>,
-    ) -> Response<Body> {
-        let peer = request.extensions().get::<Peer>().copied();
-        let accepted = request.headers().get(ACCEPT).cloned();
-        let headers = request.headers_mut();
-        headers::strip_hop_by_hop(headers);
-        headers::strip_claims(headers, self.gate.identity_header_names());
-        headers::strip_our_cookies(headers);
-        let origin = self.gate.installation().origin;
-        headers::set_forwarded(headers, peer, &asked.authority, origin);
-        for (name, value) in identity.into_iter().flatten() {
-            headers.insert(name, value);
-        }
-        match self.upstreams.send(upstream, request).await {
-            Ok(mut response) => {
-                headers::strip_hop_by_hop(response.headers_mut());
-                headers::strip_our_set_cookies(response.headers_mut());
-                response.map(Body::new)
-            }
-            Err(failure) => {
-                tracing::warn!(
-                    host = %asked.host,
-                    upstream,
-                    error = %failure,
-                    "the service behind a host does not answer"
-                );
-                page::show(&failure.problem(asked.host.clone()), accepted.as_ref())
-            }
-        }
     }
 }

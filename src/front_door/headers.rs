@@ -2,17 +2,18 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::{policy::Origin, server::Peer, session::Names};
+use crate::session::Names;
 
 /// Fields of one connection (RFC 9110 §7.6.1), those that a Connection field may not keep alive anyway, and what
 /// only means something to a forward proxy.
-const HOP_BY_HOP: [HeaderName; 9] = [
+const HOP_BY_HOP: [HeaderName; 10] = [
     header::CONNECTION,
     HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("keep-alive"),
     header::TE,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
+    HeaderName::from_static("http2-settings"),
     header::PROXY_AUTHORIZATION,
     header::PROXY_AUTHENTICATE,
     // CGI programs turn it into HTTP_PROXY and obey it.
@@ -23,12 +24,6 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 const CLAIM_FAMILIES: [&str; 3] = ["x-forwarded-", "x-auth-request-", "x-original-"];
 /// Single headers of the same kind.
 const CLAIMS: [&str; 4] = ["forwarded", "x-real-ip", "x-scheme", "x-forwarded"];
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Removes what belongs to the connection it came on. It has to happen before anything is added: a Connection
 /// field may name any header.
@@ -43,6 +38,15 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in nominated.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
+}
+
+/// Whether the client reads trailers (RFC 9110 §10.1.4); HTTP/2 allows TE to say nothing else.
+pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::TE)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|octet| *octet == b','))
+        .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
 /// Removes everything by which a client could claim to be somebody, or to come from somewhere.
@@ -69,27 +73,6 @@ fn is_claim(name: &HeaderName, identity_headers: &[HeaderName]) -> bool {
         || CLAIM_FAMILIES
             .iter()
             .any(|family| dashed.starts_with(family))
-}
-
-/// Says who asked, for which host, at which public address. The scheme and port are settings, never inferred.
-pub(super) fn set_forwarded(
-    headers: &mut HeaderMap,
-    peer: Option<Peer>,
-    authority: &HeaderValue,
-    origin: Origin,
-) {
-    let address = peer
-        .and_then(|Peer(peer)| HeaderValue::try_from(peer.ip().to_canonical().to_string()).ok());
-    if let Some(address) = address {
-        headers.insert(X_FORWARDED_FOR, address.clone());
-        headers.insert(X_REAL_IP, address);
-    }
-    headers.insert(X_FORWARDED_HOST, authority.clone());
-    headers.insert(X_FORWARDED_PORT, HeaderValue::from(origin.port));
-    headers.insert(
-        X_FORWARDED_PROTO,
-        HeaderValue::from_static(origin.scheme.as_str()),
-    );
 }
 
 /// Removes Vestibule's cookies: a service that could read one could be that person elsewhere on its host.
@@ -141,7 +124,6 @@ fn is_ours(pair: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Scheme;
 
     fn headers(lines: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -235,31 +217,5 @@ mod tests {
         ]);
         strip_our_set_cookies(&mut map);
         assert_eq!(listed(&map), ["set-cookie: a=__Host-vestibule; Path=/"]);
-    }
-
-    #[test]
-    fn forwarded_headers_come_from_the_connection_and_the_settings() {
-        let mut map = HeaderMap::new();
-        let origin = Origin {
-            scheme: Scheme::Https,
-            port: 8443,
-        };
-        let peer = Peer("[::ffff:192.0.2.7]:5000".parse().unwrap());
-        set_forwarded(
-            &mut map,
-            Some(peer),
-            &HeaderValue::from_static("wiki.example:8443"),
-            origin,
-        );
-        assert_eq!(
-            listed(&map),
-            [
-                "x-forwarded-for: 192.0.2.7",
-                "x-forwarded-host: wiki.example:8443",
-                "x-forwarded-port: 8443",
-                "x-forwarded-proto: https",
-                "x-real-ip: 192.0.2.7",
-            ]
-        );
     }
 }

@@ -10,7 +10,13 @@ use crate::policy::Host;
 pub(super) enum Problem {
     /// The request itself.
     Unreadable(&'static str),
-    /// No Ingress names the host.
+    /// Its framing is one that nobody speaks here.
+    Coding,
+    /// Its body is longer than it may be.
+    TooLong,
+    /// Its body stopped coming.
+    Stalled,
+    /// No manifest names the host.
     UnknownHost,
     /// No path of the host serves the target.
     NoRoute(Host),
@@ -22,8 +28,12 @@ pub(super) enum Problem {
     Refused(Host),
     /// The host is protected and its policy is not there.
     NoPolicy(Host),
-    /// The service does not answer.
+    /// The service cannot be reached.
     Down(Host),
+    /// The service does not answer in time.
+    Late(Host),
+    /// The service's answer is none.
+    Nonsense(Host),
     /// The service is this front door.
     Loop(Host),
 }
@@ -77,15 +87,31 @@ impl Problem {
                 "This request cannot be answered".to_owned(),
                 (*why).to_owned(),
             ),
+            Self::Coding => (
+                StatusCode::NOT_IMPLEMENTED,
+                "This request cannot be answered".to_owned(),
+                "Its Transfer-Encoding is not chunked alone.".to_owned(),
+            ),
+            Self::TooLong => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "This is too large".to_owned(),
+                "What was sent is larger than is taken here. Tell whoever runs this host if it should be taken."
+                    .to_owned(),
+            ),
+            Self::Stalled => (
+                StatusCode::REQUEST_TIMEOUT,
+                "This request did not arrive".to_owned(),
+                "It stopped in the middle. Check the connection, and try again.".to_owned(),
+            ),
             Self::UnknownHost => (
                 StatusCode::NOT_FOUND,
                 "This host is not served here".to_owned(),
-                "Check the address. If it is right, no Ingress names its host.".to_owned(),
+                "Check the address. If it is right, no manifest names its host.".to_owned(),
             ),
             Self::NoRoute(host) => (
                 StatusCode::NOT_FOUND,
                 "Nothing is served at this address".to_owned(),
-                format!("{host} has other pages; its Ingress names no path that covers this one."),
+                format!("{host} has other pages; none of its paths covers this one."),
             ),
             Self::PathUnclear => (
                 StatusCode::BAD_REQUEST,
@@ -118,10 +144,24 @@ impl Problem {
                  if it stays so, tell whoever runs it."
                     .to_owned(),
             ),
+            Self::Late(host) => (
+                StatusCode::GATEWAY_TIMEOUT,
+                format!("{host} takes too long"),
+                "The service behind this host did not answer in time. Try again shortly; \
+                 if it stays so, tell whoever runs it."
+                    .to_owned(),
+            ),
+            Self::Nonsense(host) => (
+                StatusCode::BAD_GATEWAY,
+                format!("{host} does not answer properly"),
+                "The service behind this host broke off, or its answer could not be understood. \
+                 Try again shortly; if it stays so, tell whoever runs it."
+                    .to_owned(),
+            ),
             Self::Loop(host) => (
                 StatusCode::LOOP_DETECTED,
                 format!("{host} leads back to itself"),
-                "Its Ingress names the front door as its backend. Tell whoever runs it.".to_owned(),
+                "The service behind it is named as this front door itself. Tell whoever runs it.".to_owned(),
             ),
         };
         (status, title, text)

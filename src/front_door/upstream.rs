@@ -1,56 +1,64 @@
-//! The services behind the front door: a pool of connections, streamed both ways.
+//! The services behind the front door: a pool of connections, streamed both ways, and how long is waited for them.
 
-use std::{error::Error, fmt, time::Duration};
+mod failure;
+mod line;
 
-use axum::body::Body;
+use std::{pin::pin, time::Duration};
+
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, header, uri::Authority};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper_util::{
-    client::legacy::{self, Client, connect::HttpConnector},
+    client::legacy::{self, Client, ResponseFuture},
     rt::{TokioExecutor, TokioTimer},
 };
 
-use super::page::Problem;
-use crate::{policy::Host, session};
+pub(super) use self::failure::Failure;
+use self::line::{Answered, Dial};
+use super::{
+    body::{Progress, Stage, Upload},
+    settings::Settings,
+};
+use crate::session;
 
 /// Every service, by address.
 pub(super) struct Upstreams {
-    client: Client<HttpConnector, Body>,
+    pooled: Client<Dial, Upload>,
+    /// A new connection for each request.
+    fresh: Client<Dial, Upload>,
+    response_timeout: Duration,
     /// This process in `Via` (RFC 9110 §7.6.3), by which it knows a request it has sent itself.
     via: String,
 }
 
-/// A service that did not answer.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The request has come round: the upstream is this front door.
-    Loop,
-    /// The route's upstream is not an address.
-    Address,
-    /// No connection, or it broke before the response.
-    Broken(legacy::Error),
-}
-
 /// Below the keep-alive of common servers, so that a pooled connection is seldom closed under a request.
 const IDLE: Duration = Duration::from_secs(4);
+/// Octets of a response's headers: as much as a request may have.
+const HEADER_BYTES: usize = 96 * 1024;
 
 // === impl Upstreams ===
 
 impl Upstreams {
-    pub(super) fn new(connect_timeout: Duration) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(connect_timeout));
-        let client = Client::builder(TokioExecutor::new())
+    pub(super) fn new(settings: &Settings) -> Self {
+        let dial = Dial::within(settings.connect_timeout);
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder
+            .http1_max_buf_size(HEADER_BYTES)
+            // The public name is the Host that services expect.
+            .set_host(false);
+        let fresh = builder
+            .clone()
+            .pool_max_idle_per_host(0)
+            .build(dial.clone());
+        let pooled = builder
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
-            // The public name is the Host that services expect.
-            .set_host(false)
-            .build(connector);
+            .build(dial);
         let mut id = [0; 4];
         session::random(&mut id);
         Self {
-            client,
+            pooled,
+            fresh,
+            response_timeout: settings.response_timeout,
             via: format!("vestibule-{:08x}", u32::from_be_bytes(id)),
         }
     }
@@ -59,7 +67,7 @@ impl Upstreams {
     pub(super) async fn send(
         &self,
         upstream: &str,
-        mut request: Request<Body>,
+        mut request: Request<Upload>,
     ) -> Result<Response<Incoming>, Failure> {
         if self.has_sent(request.headers()) {
             return Err(Failure::Loop);
@@ -69,7 +77,56 @@ impl Upstreams {
         request.headers_mut().append(header::VIA, own);
         *request.uri_mut() = target(upstream, request.uri()).ok_or(Failure::Address)?;
         *request.version_mut() = http::Version::HTTP_11;
-        self.client.request(request).await.map_err(Failure::Broken)
+
+        let again = copy_to_repeat(&request);
+        let progress = request.body().progress();
+        let sent = self.wait(self.pooled.request(request), progress).await;
+        // A request that no octet of was sent is sent again by the client itself. Between that and an answer lies the
+        // service that closes an idle connection at the very moment we use it.
+        let sent = match (sent, again) {
+            (Err(Failure::Broken(error)), Some(again)) if is_stale(&error) => {
+                let progress = again.body().progress();
+                self.wait(self.fresh.request(again), progress).await
+            }
+            (sent, _) => sent,
+        };
+        let response = sent?;
+        if let Some(answered) = response.extensions().get::<Answered>() {
+            answered.mark();
+        }
+        let te = header::TRANSFER_ENCODING;
+        if response.headers().contains_key(&te)
+            && (!is_chunked(response.headers())
+                || response.headers().contains_key(header::CONTENT_LENGTH))
+        {
+            return Err(Failure::Framing);
+        }
+        Ok(response)
+    }
+
+    /// Waits for the headers of the response, until nothing moves any more.
+    async fn wait(
+        &self,
+        response: ResponseFuture,
+        progress: Progress,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut response = pin!(response);
+        loop {
+            let left = self.response_timeout.saturating_sub(progress.idle());
+            if left.is_zero() {
+                return Err(match progress.stage() {
+                    Stage::AwaitsClient => Failure::ClientLate,
+                    _ => Failure::Late,
+                });
+            }
+            if let Ok(answer) = tokio::time::timeout(left, response.as_mut()).await {
+                return answer.map_err(|error| match progress.stage() {
+                    Stage::TooLong => Failure::TooLong,
+                    Stage::Broken => Failure::ClientBroke,
+                    Stage::AwaitsClient | Stage::AwaitsService => Failure::of(error),
+                });
+            }
+        }
     }
 
     fn has_sent(&self, headers: &HeaderMap) -> bool {
@@ -77,6 +134,39 @@ impl Upstreams {
         lines
             .filter_map(|line| line.to_str().ok())
             .any(|line| line.contains(&self.via))
+    }
+}
+
+/// What may be sent twice without doing anything twice: a safe method (RFC 9110 §9.2.1), no body, no upgrade.
+fn copy_to_repeat(request: &Request<Upload>) -> Option<Request<Upload>> {
+    let repeatable = request.method().is_safe()
+        && request.body().is_end_stream()
+        && !request.headers().contains_key(header::UPGRADE);
+    repeatable.then(|| {
+        let mut copy = Request::new(Upload::none());
+        copy.method_mut().clone_from(request.method());
+        copy.uri_mut().clone_from(request.uri());
+        copy.headers_mut().clone_from(request.headers());
+        copy
+    })
+}
+
+/// Whether the connection had answered before and ended without answering this request.
+fn is_stale(error: &legacy::Error) -> bool {
+    let mut extras = http::Extensions::new();
+    if let Some(connection) = error.connect_info() {
+        connection.get_extras(&mut extras);
+    }
+    extras.get::<Answered>().is_some_and(Answered::is_marked) && failure::is_end(error)
+}
+
+/// Whether the framing of a message is `chunked` and nothing else: other codings would have to be undone here, and
+/// two readers of a strange one are one too many.
+pub(super) fn is_chunked(headers: &HeaderMap) -> bool {
+    let mut lines = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (lines.next(), lines.next()) {
+        (Some(line), None) => line.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        _ => false,
     }
 }
 
@@ -89,36 +179,4 @@ fn target(upstream: &str, asked: &Uri) -> Option<Uri> {
         .path_and_query(path)
         .build()
         .ok()
-}
-
-// === impl Failure ===
-
-impl Failure {
-    /// What people are told. The service's address is not theirs to know.
-    pub(super) fn problem(&self, host: Host) -> Problem {
-        match self {
-            Self::Loop => Problem::Loop(host),
-            Self::Address | Self::Broken(_) => Problem::Down(host),
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Loop => f.write_str(
-                "the backend of the Ingress is this front door itself; name the service's own port",
-            ),
-            Self::Address => f.write_str("the backend of the Ingress is not an address"),
-            Self::Broken(error) => {
-                write!(f, "{error}")?;
-                let mut cause = error.source();
-                while let Some(inner) = cause {
-                    write!(f, ": {inner}")?;
-                    cause = inner.source();
-                }
-                Ok(())
-            }
-        }
-    }
 }

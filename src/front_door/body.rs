@@ -1,0 +1,220 @@
+//! Bodies on their way through: counted, watched, and without trailers that could pass for headers. Nothing is
+//! kept: the next part is asked for when the other side takes it.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use axum::body::Body;
+use bytes::{Buf, Bytes};
+use http::Response;
+use hyper::body::{Frame, Incoming, SizeHint};
+use tokio::time::Instant;
+
+use super::headers;
+use crate::policy::Host;
+
+/// The body of a request, on its way to a service.
+pub(super) struct Upload {
+    body: Body,
+    /// Octets that may still come.
+    left: Option<u64>,
+    progress: Progress,
+}
+
+/// How far a request's body has come; shared with whoever waits for the response.
+#[derive(Clone)]
+pub(super) struct Progress(Arc<Mutex<State>>);
+
+struct State {
+    stage: Stage,
+    moved: Instant,
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The client's: the service has taken all there was.
+    AwaitsClient,
+    /// The service's.
+    AwaitsService,
+    /// The body is longer than it may be.
+    TooLong,
+    /// The client broke off, or framed the body wrongly.
+    Broken,
+}
+
+/// The body of a response, on its way to the client.
+pub(super) struct Download {
+    body: Incoming,
+    host: Host,
+    upstream: Arc<str>,
+}
+
+/// Why a body ends early.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Early {
+    /// The request's, by our own limit.
+    #[error("the body of the request is longer than this front door takes")]
+    TooLong,
+    /// The request's.
+    #[error(transparent)]
+    Client(#[from] axum::Error),
+    /// The response's.
+    #[error(transparent)]
+    Service(#[from] hyper::Error),
+}
+
+// === impl Upload ===
+
+impl Upload {
+    /// A body that may have so many octets.
+    pub(super) fn new(body: Body, limit: Option<u64>) -> Self {
+        let state = State {
+            stage: Stage::AwaitsService,
+            moved: Instant::now(),
+        };
+        Self {
+            body,
+            left: limit,
+            progress: Progress(Arc::new(Mutex::new(state))),
+        }
+    }
+
+    /// No body.
+    pub(super) fn none() -> Self {
+        Self::new(Body::empty(), None)
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+}
+
+impl hyper::body::Body for Upload {
+    type Data = Bytes;
+    type Error = Early;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Early>>> {
+        let frame = match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Pending => {
+                self.progress.is_at(Stage::AwaitsClient);
+                return Poll::Pending;
+            }
+            Poll::Ready(frame) => frame,
+        };
+        self.progress.moves();
+        let data = match frame.map(|frame| frame.map(Frame::into_data)) {
+            Some(Ok(Ok(data))) => data,
+            // Trailers: some servers read them as headers, behind everything that was set here.
+            Some(Ok(Err(_))) | None => return Poll::Ready(None),
+            Some(Err(error)) => {
+                self.progress.is_at(Stage::Broken);
+                return Poll::Ready(Some(Err(error.into())));
+            }
+        };
+        if let Some(left) = self.left {
+            let length = u64::try_from(data.remaining()).unwrap_or(u64::MAX);
+            let Some(left) = left.checked_sub(length) else {
+                self.progress.is_at(Stage::TooLong);
+                return Poll::Ready(Some(Err(Early::TooLong)));
+            };
+            self.left = Some(left);
+        }
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+// === impl Progress ===
+
+impl Progress {
+    pub(super) fn stage(&self) -> Stage {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).stage
+    }
+
+    /// How long nothing has moved.
+    pub(super) fn idle(&self) -> Duration {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.moved.elapsed()
+    }
+
+    fn is_at(&self, stage: Stage) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).stage = stage;
+    }
+
+    fn moves(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.stage = Stage::AwaitsService;
+        state.moved = Instant::now();
+    }
+}
+
+// === impl Download ===
+
+impl Download {
+    /// A response whose body tells the log if its service breaks it off.
+    pub(super) fn of(
+        response: Response<Incoming>,
+        host: &Host,
+        upstream: &Arc<str>,
+    ) -> Response<Body> {
+        response.map(|body| {
+            Body::new(Self {
+                body,
+                host: host.clone(),
+                upstream: Arc::clone(upstream),
+            })
+        })
+    }
+}
+
+impl hyper::body::Body for Download {
+    type Data = Bytes;
+    type Error = Early;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Early>>> {
+        let mut frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        match &mut frame {
+            Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    headers::strip_hop_by_hop(trailers);
+                    headers::strip_our_set_cookies(trailers);
+                }
+            }
+            // The error breaks the client's connection, or its stream: an answer that lacks its end must not look whole.
+            Some(Err(error)) => tracing::warn!(
+                host = %self.host,
+                upstream = &*self.upstream,
+                error = %error,
+                "a service broke off in the middle of its response, and the client was told so; see the service's own log"
+            ),
+            None => {}
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Early::from)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

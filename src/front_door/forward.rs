@@ -1,0 +1,160 @@
+//! One request that may pass, to its service and back.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{
+    HeaderMap, HeaderValue, Request, Response, StatusCode, Version,
+    header::{ACCEPT, CONNECTION, CONTENT_LENGTH, EXPECT, TE, UPGRADE},
+};
+use hyper::body::Incoming;
+
+use super::{
+    Inner,
+    asked::Asked,
+    body::{Download, Upload},
+    forwarded::{self, Path},
+    headers, page,
+    upgrade::{Admission, Offer},
+    upstream::Failure,
+};
+use crate::{
+    auth::IdentityHeaders,
+    server::{Connection, Peer},
+};
+
+impl Inner {
+    pub(super) async fn forward(
+        self: &Arc<Self>,
+        request: Request<Body>,
+        asked: Asked,
+        upstream: Arc<str>,
+        identity: Option<IdentityHeaders>,
+    ) -> Response<Body> {
+        let accepted = request.headers().get(ACCEPT).cloned();
+        let host = asked.host.clone();
+        let exchanged = self.exchange(request, asked, &upstream, identity).await;
+        exchanged.unwrap_or_else(|failure| {
+            match failure.advice() {
+                Some(advice) => {
+                    tracing::warn!(%host, upstream = &*upstream, error = %failure, "{advice}");
+                }
+                None => tracing::debug!(%host, error = %failure, "a request did not arrive whole"),
+            }
+            page::show(&failure.problem(host), accepted.as_ref())
+        })
+    }
+
+    async fn exchange(
+        self: &Arc<Self>,
+        mut request: Request<Body>,
+        asked: Asked,
+        upstream: &Arc<str>,
+        identity: Option<IdentityHeaders>,
+    ) -> Result<Response<Body>, Failure> {
+        if self.is_too_long(request.headers()) {
+            return Err(Failure::TooLong);
+        }
+        let offer = Offer::take(&mut request);
+        let connection = request.extensions().get::<Connection>().cloned();
+        let again = offer.is_some().then(|| head_of(&request));
+
+        self.rewrite(&mut request, &asked, identity);
+        if let Some(offer) = &offer {
+            offer.write(request.headers_mut());
+        }
+        // What was noted on the way here is not the service's connection's.
+        request.extensions_mut().clear();
+        let limit = self.settings.max_body;
+        let request = request.map(|body| Upload::new(body, limit));
+        let mut response = self.upstreams.send(upstream, request).await?;
+
+        *response.version_mut() = Version::HTTP_11;
+        let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let protocol = offer
+            .as_ref()
+            .and_then(|offer| offer.accepted(response.headers()));
+        headers::strip_hop_by_hop(response.headers_mut());
+        headers::strip_our_set_cookies(response.headers_mut());
+        if !switched {
+            return Ok(Download::of(response, &asked.host, upstream));
+        }
+        let (Some(offer), Some(protocol), Some(request), Some(connection)) =
+            (offer, protocol, again, connection)
+        else {
+            return Err(Failure::Switched);
+        };
+        let admission = Admission {
+            door: Arc::clone(self),
+            asked,
+            upstream: Arc::clone(upstream),
+            request,
+        };
+        Ok(self.switch(response, offer, protocol, admission, &connection))
+    }
+
+    /// Everything in the request's headers that the service must see otherwise than the client sent it.
+    fn rewrite(
+        &self,
+        request: &mut Request<Body>,
+        asked: &Asked,
+        identity: Option<IdentityHeaders>,
+    ) {
+        let peer = request.extensions().get::<Peer>().copied();
+        let headers = request.headers_mut();
+        let trusted = &self.settings.trusted_proxies;
+        let path = peer.map(|Peer(peer)| Path::of(headers, peer.ip(), trusted));
+        let takes_trailers = headers::takes_trailers(headers);
+        headers::strip_hop_by_hop(headers);
+        headers::strip_claims(headers, self.gate.identity_header_names());
+        headers::strip_our_cookies(headers);
+        // It is met here: the body is asked for when the service is there to take it.
+        headers.remove(EXPECT);
+        if takes_trailers {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+            headers.insert(CONNECTION, HeaderValue::from_static("te"));
+        }
+        let origin = self.gate.installation().origin;
+        forwarded::tell(headers, path.as_ref(), &asked.authority, origin);
+        for (name, value) in identity.into_iter().flatten() {
+            headers.insert(name, value);
+        }
+    }
+
+    fn is_too_long(&self, headers: &HeaderMap) -> bool {
+        let announced = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        let limit = self.settings.max_body;
+        announced
+            .zip(limit)
+            .is_some_and(|(announced, limit)| announced > limit)
+    }
+
+    /// The 101 to the client; what follows it goes from one connection to the other.
+    fn switch(
+        &self,
+        mut response: Response<Incoming>,
+        offer: Offer,
+        protocol: HeaderValue,
+        admission: Admission,
+        connection: &Connection,
+    ) -> Response<Body> {
+        let service = hyper::upgrade::on(&mut response);
+        let interval = self.settings.upgrade_recheck;
+        connection.hand_over(offer.join(service, admission, interval));
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol);
+        response.map(|_| Body::empty())
+    }
+}
+
+/// The request without its body.
+fn head_of(request: &Request<Body>) -> Request<Body> {
+    let mut head = Request::new(Body::empty());
+    head.method_mut().clone_from(request.method());
+    head.uri_mut().clone_from(request.uri());
+    head.headers_mut().clone_from(request.headers());
+    head
+}

@@ -1,0 +1,125 @@
+//! Who may pass, and what of a session a service gets to see.
+
+use super::bench::{Bench, HOST, values};
+
+#[tokio::test]
+async fn no_request_reaches_a_protected_service_unjudged() {
+    let bench = Bench::start().await;
+    for method in [
+        "GET", "HEAD", "POST", "OPTIONS", "DELETE", "PROPFIND", "TRACE", "BREW",
+    ] {
+        let seen = bench
+            .raw(&format!(
+                "{method} / HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n\r\n"
+            ))
+            .await;
+        assert_eq!(seen.status, 401, "{method}");
+    }
+    let bob = bench.get("/", &["host: wiki.example", &bench.bob]).await;
+    assert_eq!(bob.status, 403);
+    let websocket = [
+        "host: wiki.example",
+        "upgrade: websocket",
+        "sec-websocket-version: 13",
+    ];
+    assert_eq!(bench.get("/", &websocket).await.status, 401);
+}
+
+#[tokio::test]
+async fn people_are_sent_to_sign_in_or_to_the_page_that_says_why_not() {
+    let bench = Bench::start().await;
+    let start = "location: /oauth2/start/demo/wiki?m=get&rd=%2fa%3fb%3d%26c";
+    for cookie in ["cookie: a=1", &bench.bob] {
+        let lines = ["host: wiki.example", "accept: text/html", cookie];
+        let seen = bench.get("/a?b=&c", &lines).await;
+        assert_eq!(seen.status, 303);
+        assert!(seen.head.contains(start), "{}", seen.head);
+    }
+    let let_in = bench
+        .get(
+            "/",
+            &["host: wiki.example", "accept: text/html", &bench.ann],
+        )
+        .await;
+    assert_eq!(let_in.status, 200);
+}
+
+#[tokio::test]
+async fn a_service_sees_only_the_identity_of_the_session() {
+    let bench = Bench::start().await;
+    let ann = &bench.ann;
+    let seen = bench
+        .raw(&format!(
+            "GET / HTTP/1.1\r\nhost: {HOST}\r\n{ann}\r\n\
+             connection: close, x-auth-request-user, x-auth-request-email\r\n\
+             X-Auth-Request-User: root\r\nx_auth_request_user: root\r\n\
+             X-Auth-Request-Groups: admins\r\nX-Auth-Request-Access-Token: t\r\n\
+             X-Forwarded-User: root\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\n\
+             X-Forwarded-Host: evil.example\r\nForwarded: for=1.2.3.4\r\nAuthorization: Basic eA==\r\n\r\n"
+        ))
+        .await
+        .upstream();
+    assert!(values(&seen, "cookie").is_empty());
+    assert_eq!(values(&seen, "x-auth-request-user"), ["ann"]);
+    assert_eq!(values(&seen, "x-auth-request-email"), [""]);
+    assert_eq!(values(&seen, "x-auth-request-groups"), [""]);
+    assert_eq!(values(&seen, "x-auth-request-access-token"), [""]);
+    assert_eq!(values(&seen, "x-forwarded-for"), ["127.0.0.1"]);
+    assert_eq!(values(&seen, "x-forwarded-proto"), ["http"]);
+    assert_eq!(values(&seen, "x-forwarded-host"), [HOST]);
+    assert_eq!(values(&seen, "authorization"), ["Basic eA=="]);
+    for gone in [
+        "x_auth_request_user",
+        "x-forwarded-user",
+        "forwarded",
+        "connection",
+    ] {
+        assert!(values(&seen, gone).is_empty(), "{gone}");
+    }
+}
+
+#[tokio::test]
+async fn an_open_service_gets_no_identity_and_no_session_cookie() {
+    let bench = Bench::start().await;
+    let lines = [
+        "host: open.example",
+        "x-auth-request-user: root",
+        "cookie: a=1; vestibule-http=s; __Host-vestibule=s; b=2",
+        "cookie: vestibule-http-try-1=s",
+    ];
+    let seen = bench.get("/", &lines).await;
+    assert!(seen.head.contains("set-cookie: app=1") && !seen.head.contains("planted"));
+    let seen = seen.upstream();
+    assert!(values(&seen, "x-auth-request-user").is_empty());
+    assert_eq!(values(&seen, "cookie"), ["a=1; b=2"]);
+}
+
+#[tokio::test]
+async fn the_endpoint_answers_on_served_hosts_and_on_the_auth_host() {
+    let bench = Bench::start().await;
+    for (target, host, expected) in [
+        (
+            "/oauth2/start?rd=/",
+            HOST,
+            "endpoint wiki.example /oauth2/start?rd=/",
+        ),
+        ("/oauth2", "OPEN.example", "endpoint open.example /oauth2"),
+        ("/", "auth.example:8080", "endpoint auth.example:8080 /"),
+    ] {
+        let seen = bench.get(target, &[&format!("host: {host}")]).await;
+        assert_eq!((seen.status, &*seen.body), (200, expected));
+    }
+    // Only whole segments, as written: everything else is the service's and is judged.
+    for target in [
+        "/oauth2x",
+        "/OAuth2/start",
+        "/%6fauth2/start",
+        "/a/../oauth2/start",
+    ] {
+        assert_eq!(
+            bench.get(target, &["host: wiki.example"]).await.status,
+            401,
+            "{target}"
+        );
+    }
+}
