@@ -9,10 +9,10 @@ mod health;
 mod serve;
 mod unprotect;
 
-use std::process::ExitCode;
+use std::{ffi::OsStr, process::ExitCode};
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 
 /// Single sign-on in front of the services you already expose.
 #[derive(Parser, Debug)]
@@ -39,7 +39,8 @@ enum Command {
 /// Runs the program with its arguments.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = without_empty_variables(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let outcome = match cli.command {
         Command::Auth(options) => wait(auth::run(*options)),
         Command::Controller(options) => wait(controller::run(*options)),
@@ -56,6 +57,17 @@ pub fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// An empty environment variable counts as none: Compose files and charts pass one for whatever is left open.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| match arg.get_env() {
+            Some(name) if is_empty(name) => arg.env(Resettable::Reset),
+            _ => arg,
+        })
+        .mut_subcommands(without_empty_variables)
 }
 
 /// A client for the cluster that the environment names: a pod's service account, or a kubeconfig.

@@ -1,10 +1,16 @@
-//! Listeners: accept, limit, serve HTTP/1.1, drain.
+//! Listeners: accept, limit, serve, drain.
 //!
 //! An accept loop of our own over hyper, for what `axum::serve` does not expose: header limits and
-//! time-outs, a bound on connections, and a drain that lets requests in flight finish.
+//! time-outs, a bound on connections, and a drain that lets requests in flight finish. A plain listener speaks
+//! HTTP/1.1 and nothing else (`http1`); one with certificates (`tls`) speaks HTTP/2 too (`http2`), where ALPN has
+//! chosen it.
 
 mod admin;
 mod connection;
+mod http1;
+mod http2;
+mod redirect;
+mod tls;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -14,21 +20,26 @@ use hyper::{
     body::{Body, Incoming},
     service::Service,
 };
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use admin::{Readiness, admin_router};
-pub use connection::Connection;
+pub use self::{
+    admin::{Readiness, admin_router},
+    connection::Connection,
+    redirect::Redirect,
+    tls::{CertificateFiles, Certificates, Fault, NoTls, Tls},
+};
 
 /// What a listener puts up with.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Until the request's headers are complete; also how long an idle connection is kept.
     pub header_timeout: Duration,
+    /// Until TLS is agreed on.
+    pub handshake_timeout: Duration,
     /// Octets of request line and headers. Larger than what nginx passes (8 KiB targets escaped
     /// threefold, 32 KiB of headers), since a 431 to nginx is a 500 to the user.
     pub header_bytes: usize,
@@ -55,6 +66,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             header_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(10),
             header_bytes: 96 * 1024,
             connections: 10_000,
             drain: Duration::from_secs(20),
@@ -84,7 +96,7 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Serves until `stop`, then lets requests in flight finish.
+    /// Serves HTTP/1.1 until `stop`, then lets requests in flight finish.
     pub async fn serve<S, B>(self, service: S, stop: CancellationToken)
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
@@ -95,16 +107,48 @@ impl Listener {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync,
     {
+        let limits = self.limits;
+        self.converse(stop, |stream, connection| {
+            http1::converse(stream, connection, service.clone(), limits)
+        })
+        .await;
+    }
+
+    /// Serves HTTP/2 and HTTP/1.1 over TLS until `stop`, then lets requests in flight finish.
+    pub async fn serve_tls<S, B>(self, tls: Tls, service: S, stop: CancellationToken)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: std::error::Error + Send + Sync,
+    {
+        let limits = self.limits;
+        self.converse(stop, |stream, connection| {
+            tls.clone()
+                .converse(stream, connection, service.clone(), limits)
+        })
+        .await;
+    }
+
+    /// Accepts connections until `stop`, has each conversation in a task of its own, and waits for them.
+    async fn converse<F>(
+        self,
+        stop: CancellationToken,
+        conversation: impl Fn(TcpStream, Connection) -> F,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let places = Arc::new(Semaphore::new(self.limits.connections));
         let connections = TaskTracker::new();
         while let Some((stream, peer, place)) = self.next(&places, &stop).await {
-            let connection = Connection {
-                place: Arc::new(place),
-                connections: connections.clone(),
-                stop: stop.clone(),
-            };
-            let service = service.clone();
-            connections.spawn(converse(stream, peer, connection, service, self.limits));
+            // Small answers must not wait for Nagle's algorithm.
+            stream.set_nodelay(true).ok();
+            let connection = Connection::new(peer, place, connections.clone(), stop.clone());
+            connections.spawn(conversation(stream, connection));
         }
         drop(self.socket);
         connections.close();
@@ -139,65 +183,6 @@ impl Listener {
         })
         .await
         .flatten()
-    }
-}
-
-async fn converse<S, B>(
-    stream: TcpStream,
-    peer: SocketAddr,
-    itself: Connection,
-    service: S,
-    limits: Limits,
-) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: std::error::Error + Send + Sync,
-{
-    // Small answers must not wait for Nagle's algorithm.
-    stream.set_nodelay(true).ok();
-    let stop = itself.stop.clone();
-    let service = WithPeer {
-        service,
-        peer: Peer(peer),
-        connection: itself,
-    };
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_header_size(limits.header_bytes)
-        .max_buf_size(limits.header_bytes)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    let finished = tokio::select! {
-        result = connection.as_mut() => result,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(e) = finished {
-        tracing::debug!(peer = %peer, error = %e, "connection ended early");
-    }
-}
-
-#[derive(Clone)]
-struct WithPeer<S> {
-    service: S,
-    peer: Peer,
-    connection: Connection,
-}
-
-impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for WithPeer<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
-
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(self.peer);
-        request.extensions_mut().insert(self.connection.clone());
-        self.service.call(request)
     }
 }
 

@@ -1,13 +1,17 @@
-//! The options that `controller` and `auth` share: what one installation is, and how it logs.
+//! The options that commands share: what one installation is, how people reach it, how it logs; and those of the front
+//! door (`front_door`).
 //!
-//! Each is also an environment variable, `VESTIBULE_` and its name. Both programs must be given the same
-//! ones; the Helm chart writes them once for both.
+//! Each is also an environment variable, `VESTIBULE_` and its name. `controller` and `auth` must be given
+//! the same ones; the Helm chart writes them once for both.
+
+mod front_door;
 
 use std::{sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum};
 use http::HeaderName;
 
+pub use self::front_door::{FrontDoorOptions, FrontDoorSettings};
 use crate::{
     policy::{Host, Origin, Scheme},
     published::{IDENTITY_HEADERS, Installation},
@@ -272,11 +276,19 @@ fn label_value(text: &str) -> Result<String, String> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
+    span(text)
+        .ok()
+        .filter(|span| span.as_secs() >= 60)
+        .ok_or_else(|| "a duration of a minute or more, such as 12h or 90m".into())
+}
+
+/// A duration that is not over at once.
+fn span(text: &str) -> Result<Duration, String> {
     let parsed: Option<jiff::SignedDuration> = text.parse().ok();
     parsed
         .and_then(|span| Duration::try_from(span).ok())
-        .filter(|span| span.as_secs() >= 60)
-        .ok_or_else(|| "a duration of a minute or more, such as 12h or 90m".into())
+        .filter(|span| !span.is_zero())
+        .ok_or_else(|| "a duration such as 5s or 2m".into())
 }
 
 #[cfg(test)]

@@ -12,11 +12,12 @@ use std::{
 use anyhow::Context;
 use clap::Args;
 
-use super::serve::Standalone;
+use super::serve::{Entrance, Standalone};
 use crate::{
     clock::Clock,
     demo::{AUTH_HOST, Demo, Folder, GRAFANA_HOST, Setting, WIKI_HOST},
     folder::Paths,
+    front_door,
     policy::{Host, Origin, Scheme},
     published::{IDENTITY_HEADERS, Installation},
     server::{Limits, Listener, stop_on_signal},
@@ -54,12 +55,12 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         log_level: options.log_level,
     };
     telemetry::start(&log).map_err(anyhow::Error::msg)?;
-    let front_door = bind(options.port)
+    let listener = bind(options.port)
         .await
         .context("choose another port with --port, or leave it away for any")?;
     let origin = Origin {
         scheme: Scheme::Http,
-        port: front_door.address()?.port(),
+        port: listener.address()?.port(),
     };
     let installation = Installation {
         instance: "demo".into(),
@@ -90,7 +91,12 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         state: demo.state.clone(),
         original_uri: None,
         endpoint: None,
-        front_door: Some(front_door),
+        front_door: Some(Entrance {
+            listener,
+            certificates: None,
+            redirect: None,
+            settings: front_door::Settings::default(),
+        }),
         admin: None,
     };
     let stop = stop_on_signal();

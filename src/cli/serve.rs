@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
+use axum::Router;
 use clap::Args;
 use http::HeaderName;
 use hyper_util::service::TowerToHyperService;
@@ -18,14 +19,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::endpoint;
 use crate::{
-    auth::Proxies,
+    auth::{Gate, Proxies},
     clock::Clock,
     folder::{self, Folder, Paths},
     front_door::{self, FrontDoor},
+    policy::Host,
     published::Installation,
-    server::{Limits, Listener, Readiness, admin_router, stop_on_signal},
+    server::{Certificates, Limits, Listener, Readiness, Redirect, admin_router, stop_on_signal},
     session::Keys,
-    settings::{self, LogOptions, OriginalUriHeader, PublicOptions},
+    settings::{
+        self, FrontDoorOptions, FrontDoorSettings, LogOptions, OriginalUriHeader, PublicOptions,
+    },
     telemetry,
 };
 
@@ -54,10 +58,6 @@ pub(super) struct Options {
     #[arg(long, env = "VESTIBULE_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
 
-    /// Be the proxy too: route each host to the service behind it, on this address
-    #[arg(long, env = "VESTIBULE_FRONT_DOOR", value_name = "ADDRESS")]
-    front_door: Option<SocketAddr>,
-
     /// A header in which nginx tells the auth endpoint what is asked for, such as X-Original-URI. Declare it once every
     /// server block sets it: where one does not, a client could
     #[arg(
@@ -81,6 +81,9 @@ pub(super) struct Options {
     public: PublicOptions,
 
     #[command(flatten)]
+    front_door: FrontDoorOptions,
+
+    #[command(flatten)]
     log: LogOptions,
 }
 
@@ -95,8 +98,16 @@ pub(super) struct Standalone {
     /// In which header nginx says what is asked for.
     pub(super) original_uri: Option<HeaderName>,
     pub(super) endpoint: Option<Listener>,
-    pub(super) front_door: Option<Listener>,
+    pub(super) front_door: Option<Entrance>,
     pub(super) admin: Option<Listener>,
+}
+
+/// The front door's listeners.
+pub(super) struct Entrance {
+    pub(super) listener: Listener,
+    pub(super) certificates: Option<Certificates>,
+    pub(super) redirect: Option<Listener>,
+    pub(super) settings: front_door::Settings,
 }
 
 /// Runs until the signal to stop.
@@ -104,11 +115,13 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     telemetry::start(&options.log).map_err(anyhow::Error::msg)?;
     // A folder is an installation of its own; in a manifest its namespace need not be written.
     let installation = options.public.installation("vestibule", "vestibule");
+    let installation = installation.map_err(anyhow::Error::msg)?;
+    let front_door = options.front_door.settings(installation.origin);
+    let front_door = front_door.map_err(anyhow::Error::msg)?;
     let bind = async |address| Listener::bind(address, Limits::default()).await;
     let listen = options
         .listen
-        .or_else(|| options.front_door.is_none().then_some(AUTH_ENDPOINT));
-    let installation = installation.map_err(anyhow::Error::msg)?;
+        .or_else(|| front_door.is_none().then_some(AUTH_ENDPOINT));
     let OriginalUriHeader(original_uri) = options.original_uri_header.unwrap_or_default();
     let mut told_to_services = installation.identity_headers.iter();
     if let Some(name) = &original_uri
@@ -130,8 +143,8 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
             Some(address) => Some(bind(address).await.context("--listen")?),
             None => None,
         },
-        front_door: match options.front_door {
-            Some(address) => Some(bind(address).await.context("--front-door")?),
+        front_door: match front_door {
+            Some(settings) => Some(Entrance::bind(settings).await?),
             None => None,
         },
         admin: Some(bind(options.admin_listen).await.context("--admin-listen")?),
@@ -169,11 +182,8 @@ impl Standalone {
             running.spawn(listener.serve(router, stop.clone()));
             tracing::info!(%address, "the auth endpoint serves");
         }
-        if let Some(listener) = self.front_door {
-            let address = listener.address()?;
-            let door = FrontDoor::new(parts.gate, parts.router, front_door::Settings::default());
-            running.spawn(listener.serve(door, stop.clone()));
-            tracing::info!(%address, "the front door is open");
+        if let Some(entrance) = self.front_door {
+            entrance.open(parts.gate, parts.router, &mut running, &stop)?;
         }
         if let Some(listener) = self.admin {
             // Everything has been read before any listener serves.
@@ -182,6 +192,66 @@ impl Standalone {
             running.spawn(listener.serve(router, stop.clone()));
         }
         running.join_all().await;
+        Ok(())
+    }
+}
+
+// === impl Entrance ===
+
+impl Entrance {
+    async fn bind(settings: FrontDoorSettings) -> anyhow::Result<Self> {
+        let FrontDoorSettings { certificates, .. } = settings;
+        Ok(Self {
+            certificates: if certificates.is_empty() {
+                None
+            } else {
+                Some(Certificates::open(certificates, Clock::System)?)
+            },
+            listener: Listener::bind(settings.address, settings.limits)
+                .await
+                .context("--front-door")?,
+            redirect: match settings.redirect {
+                Some(address) => Some(
+                    Listener::bind(address, settings.limits)
+                        .await
+                        .context("--redirect-listen")?,
+                ),
+                None => None,
+            },
+            settings: settings.requests,
+        })
+    }
+
+    fn open(
+        self,
+        gate: Arc<Gate>,
+        endpoint: Router,
+        running: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let address = self.listener.address()?;
+        if let Some(listener) = self.redirect {
+            let (address, gate) = (listener.address()?, Arc::clone(&gate));
+            let origin = gate.installation().origin;
+            let redirect = Redirect::new(origin, move |host: &Host| {
+                let is_auth_host = gate.installation().auth_host.as_ref() == Some(host);
+                is_auth_host || gate.table().load().host(host).is_some()
+            });
+            running.spawn(listener.serve(redirect, stop.clone()));
+            tracing::info!(%address, "plain HTTP is sent to https");
+        }
+        let door = FrontDoor::new(gate, endpoint, self.settings);
+        match self.certificates {
+            Some(certificates) => {
+                let tls = certificates.tls();
+                running.spawn(certificates.follow(stop.clone()));
+                running.spawn(self.listener.serve_tls(tls, door, stop.clone()));
+            }
+            None => {
+                running.spawn(self.listener.serve(door, stop.clone()));
+            }
+        }
+        tracing::info!(%address, "the front door is open");
         Ok(())
     }
 }

@@ -39,4 +39,6 @@ mod provider;
 #[cfg(test)]
 mod story;
 #[cfg(test)]
+mod transport;
+#[cfg(test)]
 mod wrong_turns;

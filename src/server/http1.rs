@@ -1,0 +1,47 @@
+//! A conversation in HTTP/1.1.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::{
+    body::{Body, Incoming},
+    service::Service,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{Connection, Limits, connection::OnConnection};
+
+/// Answers requests until the client hangs up, or the listener stops and the request in flight is answered.
+pub(super) async fn converse<IO, S, B>(io: IO, connection: Connection, service: S, limits: Limits)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+    S::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: std::error::Error + Send + Sync,
+{
+    let service = OnConnection {
+        service,
+        connection: connection.clone(),
+    };
+    let conversation = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_header_size(limits.header_bytes)
+        .max_buf_size(limits.header_bytes)
+        .serve_connection(TokioIo::new(io), service)
+        .with_upgrades();
+    let mut conversation = std::pin::pin!(conversation);
+    let finished = tokio::select! {
+        result = conversation.as_mut() => result,
+        () = connection.stopped() => {
+            conversation.as_mut().graceful_shutdown();
+            conversation.await
+        }
+    };
+    if let Err(e) = finished {
+        tracing::debug!(peer = %connection.peer(), error = %e, "connection ended early");
+    }
+}
