@@ -40,8 +40,10 @@ const UNSENT: usize = 64 * 1024;
 /// How often a client that says nothing is asked whether it is still there, so that an event stream to one that has
 /// gone ends.
 const PING: Duration = Duration::from_secs(60);
-/// How long it may take to answer, and to hang up once it is told to.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it may take to answer.
+const PONG: Duration = Duration::from_secs(20);
+/// How long a client without open streams may take to hang up once it is told to.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How many streams are open.
 #[derive(Clone)]
@@ -90,7 +92,7 @@ where
         .max_local_error_reset_streams(PROVOKED_RESETS)
         .max_send_buf_size(UNSENT)
         .keep_alive_interval(PING)
-        .keep_alive_timeout(PATIENCE)
+        .keep_alive_timeout(PONG)
         .serve_connection(TokioIo::new(io), service);
     let mut conversation = std::pin::pin!(conversation);
     let finished = tokio::select! {
@@ -104,7 +106,7 @@ where
             conversation.as_mut().graceful_shutdown();
             tokio::select! {
                 result = conversation => result,
-                () = streams.idle(PATIENCE) => Ok(()),
+                () = streams.idle(FAREWELL) => Ok(()),
             }
         }
     };

@@ -9,6 +9,7 @@ use std::{
 const MAY_USE: &[(&str, &[&str])] = &[
     ("policy", &[]),
     ("file_watch", &[]),
+    ("server", &["policy", "clock", "file_watch"]),
     ("published", &["policy"]),
     ("resource", &["policy"]),
     ("dataplane", &["policy", "published", "resource"]),

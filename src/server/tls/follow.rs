@@ -219,7 +219,8 @@ impl Pair {
         if self.certificate.names.is_empty() {
             tracing::warn!(
                 tls.certificate = %file,
-                "{file} names no host (subjectAltName), so browsers refuse it; ask for one that does"
+                "{file} names no host (as a subjectAltName; a wildcard over one label, such as *.lan, counts for none), \
+                 so browsers refuse it; ask for one that does"
             );
         }
         if self.certificate.chain_is_missing {

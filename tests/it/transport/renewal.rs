@@ -37,7 +37,7 @@ fn rename_over(path: &Path, text: &str) {
 
 /// Lets a link lead elsewhere, at once.
 fn relink(target: &Path, link: &Path) {
-    let beside = link.with_extension("new");
+    let beside = link.parent().unwrap().join(".beside");
     symlink(target, &beside).unwrap();
     fs::rename(&beside, link).unwrap();
 }
