@@ -165,6 +165,7 @@ impl FrontDoorOptions {
                 hsts: self.hsts.and_then(|span| {
                     HeaderValue::try_from(format!("max-age={}", span.as_secs())).ok()
                 }),
+                ..Settings::default()
             },
         }))
     }
