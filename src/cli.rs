@@ -1,6 +1,7 @@
 //! The command line: one file per command; the only place that wires the parts together.
 
 mod auth;
+mod check;
 mod controller;
 mod crd;
 mod demo;
@@ -32,6 +33,7 @@ enum Command {
     Unprotect(unprotect::Options),
     Crd(crd::Options),
     Serve(Box<serve::Options>),
+    Check(Box<check::Options>),
     Demo(demo::Options),
     Health(health::Options),
 }
@@ -42,6 +44,10 @@ pub fn run() -> ExitCode {
     let matches = without_empty_variables(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let outcome = match cli.command {
+        Command::Check(options) => match check::run(*options) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Command::Auth(options) => wait(auth::run(*options)),
         Command::Controller(options) => wait(controller::run(*options)),
         Command::Unprotect(options) => wait(unprotect::run(options)),

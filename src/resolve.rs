@@ -4,6 +4,7 @@
 //! touches; `resolve` works one unit out: what the endpoint serves, what the controller writes, what owners are
 //! told. The whole is the fold of its units, which `Resolution` keeps.
 
+mod advice;
 mod annotate;
 mod asked;
 mod endpoint;
@@ -26,6 +27,7 @@ mod unit;
 mod world;
 mod write;
 
+pub use advice::{Advice, advice};
 use failure::Failure;
 pub use plan::{
     AnnotationAction, DerivedAction, EndpointAction, EndpointIngress, Plan, Problem,
@@ -41,7 +43,7 @@ pub use projection::{
     Spec,
 };
 pub use resolution::{Resolution, Settled};
-pub use settings::{Classes, Controller, Place, Settings};
+pub use settings::{Classes, Controller, Place, Settings, Standalone};
 pub use unit::{Unit, UnitResult, resolve};
 pub use world::{Change, Refusal, RefusalKind, World, Write};
 

@@ -9,7 +9,11 @@ use std::{
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use axum::Router;
+use axum::{
+    Router,
+    http::header,
+    routing::{MethodRouter, get},
+};
 use clap::Args;
 use http::HeaderName;
 use hyper_util::service::TowerToHyperService;
@@ -25,6 +29,7 @@ use crate::{
     front_door::{self, FrontDoor},
     policy::Host,
     published::Installation,
+    resolve,
     server::{Certificates, Limits, Listener, Readiness, Redirect, admin_router, stop_on_signal},
     session::Keys,
     settings::{
@@ -159,9 +164,19 @@ impl Standalone {
     pub(super) async fn serve(self, stop: CancellationToken) -> anyhow::Result<()> {
         let ring = folder::key_ring(&self.state).context("--state")?;
         let paths_are_told = self.front_door.is_some() || self.original_uri.is_some();
-        let folder = Folder::open(self.paths, Arc::clone(&self.installation), paths_are_told)
-            .context("--manifests")?;
         let mut registry = Registry::with_prefix("vestibule");
+        let folder = Folder::open(
+            self.paths,
+            Arc::clone(&self.installation),
+            resolve::Standalone {
+                front_door: self.front_door.is_some(),
+                paths_are_told,
+            },
+            folder::Metrics::register(&mut registry),
+            Clock::System,
+        )
+        .context("the folders to serve from (--manifests, --secrets-dir)")?;
+        let status = folder.status();
         let parts = endpoint::assemble(
             self.installation,
             Arc::clone(folder.table()),
@@ -188,7 +203,8 @@ impl Standalone {
         if let Some(listener) = self.admin {
             // Everything has been read before any listener serves.
             let ready = Readiness::waiting_for(&[]);
-            let router = TowerToHyperService::new(admin_router(ready, registry));
+            let router = admin_router(ready, registry).route("/status", status_route(status));
+            let router = TowerToHyperService::new(router);
             running.spawn(listener.serve(router, stop.clone()));
         }
         running.join_all().await;
@@ -254,4 +270,10 @@ impl Entrance {
         tracing::info!(%address, "the front door is open");
         Ok(())
     }
+}
+
+/// What is in force of the folder, for operators.
+fn status_route(status: folder::Status) -> MethodRouter {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    get(async move || (json, status.to_json()))
 }

@@ -8,7 +8,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{resolve::Plan, resource::Key};
+use crate::{
+    resolve::Plan,
+    resource::{HostStatus, Key},
+};
 
 /// The cluster half's metrics; clones share their values.
 #[derive(Clone, Debug, Default)]
@@ -167,7 +170,7 @@ impl HostCounts {
         });
         let states: Vec<_> = reports
             .flat_map(|report| &report.hosts)
-            .map(|host| label(&host.state))
+            .map(HostStatus::state_label)
             .collect();
         for state in &states {
             add(state, 1);
@@ -175,15 +178,5 @@ impl HostCounts {
         if !states.is_empty() {
             self.0.insert(key.clone(), states);
         }
-    }
-}
-
-/// The states of a host are a closed set; what is not in it is the worst of them.
-fn label(state: &str) -> &'static str {
-    match state {
-        "Programmed" => "programmed",
-        "Pending" => "pending",
-        "Closed" => "closed",
-        _ => "not_protected",
     }
 }

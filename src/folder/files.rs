@@ -28,9 +28,9 @@ pub(super) struct Snapshot {
     /// Why the folder itself could not be read.
     pub(super) unreadable: Option<String>,
     /// The mounted secrets by name.
-    pub(super) secrets: BTreeMap<Arc<str>, SecretFiles>,
-    /// What is wrong with mounted secrets.
-    pub(super) secret_faults: Vec<String>,
+    pub(super) secrets: BTreeMap<Arc<str>, Result<SecretFiles, String>>,
+    /// Why the folder with secrets could not be read.
+    pub(super) secrets_unreadable: Option<String>,
 }
 
 /// The values of a mounted secret by key.
@@ -64,12 +64,12 @@ impl Snapshot {
     }
 
     fn take_secrets(&mut self, folder: &Path) {
-        let mut fault = |path: &Path, error: &io::Error| {
-            self.secret_faults.push(sentence(path, error));
-        };
         let entries = match entries(folder) {
             Ok(entries) => entries,
-            Err(error) => return fault(folder, &error),
+            Err(error) => {
+                self.secrets_unreadable = Some(sentence(folder, &error));
+                return;
+            }
         };
         for (name, path) in entries {
             let read = if path.is_dir() {
@@ -77,12 +77,8 @@ impl Snapshot {
             } else {
                 read_single(&path)
             };
-            match read {
-                Ok(values) => {
-                    self.secrets.insert(name, values);
-                }
-                Err(error) => fault(&path, &error),
-            }
+            let read = read.map_err(|error| sentence(&path, &error));
+            self.secrets.insert(name, read);
         }
     }
 }
@@ -103,10 +99,8 @@ fn entries(folder: &Path) -> io::Result<Vec<(Arc<str>, PathBuf)>> {
 }
 
 fn is_manifest(path: &Path) -> bool {
-    let named_so = path
-        .extension()
-        .is_some_and(|end| end == "yaml" || end == "yml");
-    named_so && !path.is_dir()
+    path.extension()
+        .is_some_and(|end| end == "yaml" || end == "yml")
 }
 
 fn read_text(path: &Path) -> Result<String, String> {
@@ -136,8 +130,14 @@ fn secret(path: &Path) -> io::Result<Secret> {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Err(io::Error::other(
+            "it is a folder. Container engines make one where the file to be mounted is missing",
+        ));
+    }
     // A pipe would keep us waiting.
-    if !fs::metadata(path)?.is_file() {
+    if !metadata.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
     let mut bytes = Vec::new();

@@ -1,20 +1,23 @@
 //! The folder in force: read, resolved, published; and again whenever it changes.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Paths,
+    Metrics, Paths, Status,
     contents::{Contents, Look},
     files::Snapshot,
+    finding::{Finding, Severity, findings},
+    object,
+    status::Current,
 };
 use crate::{
+    clock::Clock,
     file_watch::{FileWatch, Watched},
     published::{Installation, Table},
-    resolve::{Place, Problem, Resolution, Settings, Source},
-    resource::ObjectRef,
+    resolve::{Place, Resolution, Settings, Standalone},
 };
 
 /// What a folder holds, published in a Table.
@@ -23,12 +26,16 @@ pub struct Folder {
     installation: Arc<Installation>,
     contents: Contents,
     resolution: Resolution,
+    current: Current,
     table: Arc<ArcSwap<Table>>,
+    status: Status,
+    metrics: Metrics,
+    clock: Clock,
 }
 
 /// The folder is not there.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: {cause}. Name a folder with manifests that Vestibule can read", path = path.display())]
+#[error("{path}: {cause}. Name a folder that Vestibule can read", path = path.display())]
 pub struct NoFolder {
     path: PathBuf,
     cause: io::Error,
@@ -45,20 +52,14 @@ impl Folder {
     pub fn open(
         paths: Paths,
         installation: Arc<Installation>,
-        paths_are_told: bool,
+        standalone: Standalone,
+        metrics: Metrics,
+        clock: Clock,
     ) -> Result<Self, NoFolder> {
-        for path in [Some(&paths.manifests), paths.secrets.as_ref()]
-            .into_iter()
-            .flatten()
-        {
-            std::fs::read_dir(path).map_err(|cause| NoFolder {
-                path: path.clone(),
-                cause,
-            })?;
-        }
+        paths.are_there()?;
         let settings = Settings {
             installation: Arc::clone(&installation),
-            place: Place::Folder { paths_are_told },
+            place: Place::Folder(standalone),
         };
         let snapshot = Snapshot::take(&paths);
         let mut folder = Self {
@@ -66,9 +67,15 @@ impl Folder {
             installation,
             contents: Contents::default(),
             resolution: Resolution::new(Arc::new(settings)),
+            current: Current::default(),
             table: Arc::default(),
+            status: Status::default(),
+            metrics,
+            clock,
         };
         folder.take(snapshot);
+        folder.log_what_is_in_force("the manifests have been read");
+        folder.log_what_is_missing();
         Ok(folder)
     }
 
@@ -76,6 +83,12 @@ impl Folder {
     #[must_use]
     pub fn table(&self) -> &Arc<ArcSwap<Table>> {
         &self.table
+    }
+
+    /// The status, kept up to date by `follow`.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status.clone()
     }
 
     /// Follows the folder until `stop`.
@@ -86,7 +99,11 @@ impl Folder {
             let paths = self.paths.clone();
             let snapshot = tokio::task::spawn_blocking(move || Snapshot::take(&paths));
             match snapshot.await {
-                Ok(snapshot) => self.take(snapshot),
+                Ok(snapshot) => {
+                    if self.take(snapshot) {
+                        self.log_what_is_in_force("the manifests have changed");
+                    }
+                }
                 Err(error) => {
                     tracing::error!(%error, "the folder could not be read; what was read before stays in force")
                 }
@@ -97,21 +114,82 @@ impl Folder {
         }
     }
 
-    fn take(&mut self, snapshot: Snapshot) {
+    /// Takes in what is there now; says whether that is another state of affairs.
+    fn take(&mut self, snapshot: Snapshot) -> bool {
+        let now = self.clock.now();
         let look = self.contents.take(snapshot, &self.installation);
         log_look(&look);
+        let is_news = !look.complaints.is_empty() || !look.mended.is_empty();
         for change in look.changes {
             self.resolution.apply(change);
         }
         let settled = self.resolution.settle();
-        let problems = &settled.problems;
-        for problem in problems {
-            if !is_echo(problem, problems) {
-                log_problem(problem);
-            }
+        let findings = findings(&self.contents, &self.resolution);
+        let has_changed = settled.table_changed
+            || !settled.plans.is_empty()
+            || is_news
+            || findings != self.current.findings();
+        if has_changed {
+            log_findings(&findings, self.current.findings());
+            self.current
+                .take(&settled, self.resolution.world(), findings, now);
+            self.status.show(&self.current);
+            self.metrics.show(&self.current);
         }
         if settled.table_changed {
             self.table.store(Arc::new(self.resolution.table().clone()));
+        }
+        self.status.looked(now);
+        self.metrics.looked(now);
+        has_changed
+    }
+
+    fn log_what_is_in_force(&self, what: &str) {
+        let (services, providers) = (self.current.services(), self.current.providers());
+        let hosts = self.current.hosts().count();
+        let closed = self
+            .current
+            .hosts()
+            .filter(|host| host.state != "Programmed");
+        let of = |severity| {
+            let all = self.current.findings().iter();
+            all.filter(|finding| finding.severity == severity).count()
+        };
+        tracing::info!(
+            manifest.files = self.contents.files(),
+            services,
+            hosts,
+            hosts.closed = closed.count(),
+            providers,
+            errors = of(Severity::Error),
+            warnings = of(Severity::Warning),
+            "{what}"
+        );
+    }
+
+    /// What a beginner needs to hear first.
+    fn log_what_is_missing(&self) {
+        let manifests = self.paths.manifests.display();
+        if self.current.services() == 0 {
+            tracing::warn!(
+                "nothing is protected, and every host is refused: {manifests} holds no ProtectedService and no Ingress that can be read. Write one into a file there that ends in .yaml; it counts at once"
+            );
+        } else if self.current.providers() == 0 {
+            tracing::warn!(
+                "nobody can sign in: {manifests} holds no IdentityProvider. Write one into a file there that ends in .yaml; it counts at once"
+            );
+        }
+        let urls: BTreeSet<&str> = self
+            .current
+            .hosts()
+            .flat_map(|host| &host.callback_urls)
+            .map(String::as_str)
+            .collect();
+        for url in urls {
+            tracing::info!(
+                redirect_uri = url,
+                "register this redirect URI with the identity provider, if it does not know it yet"
+            );
         }
     }
 }
@@ -130,77 +208,79 @@ fn watched(paths: &Paths) -> Vec<Watched> {
 }
 
 fn log_look(look: &Look) {
-    for complaint in &look.complaints {
-        let place = complaint.to_string();
-        let file = complaint.file.as_deref().unwrap_or_default();
-        if complaint.closes {
-            tracing::error!(
-                manifest.file = file,
-                manifest.line = complaint.line,
-                manifest.column = complaint.column,
-                "{place}. What it covers is closed until that is mended"
-            );
-        } else {
-            tracing::warn!(
-                manifest.file = file,
-                manifest.line = complaint.line,
-                "{place}"
-            );
-        }
-    }
     for file in &look.mended {
         tracing::info!(
             manifest.file = &**file,
-            "{file} can be read again, and counts"
+            "{file} is in order again, and counts"
+        );
+    }
+    for (id, place) in &look.gone {
+        let what = match id {
+            object::Id::ProtectedService(_) | object::Id::Ingress(_) => {
+                "; the hosts that it named are not served any more, unless something else names them"
+            }
+            object::Id::IdentityProvider(_) => "; nobody can sign in with it any more",
+            object::Id::Secret(_) | object::Id::Namespace(_) => "",
+        };
+        tracing::info!(
+            manifest.file = &**place,
+            object = %id,
+            "{id} is gone from {place}{what}"
         );
     }
 }
 
-/// Whether the same sentence is told of the object that it names, so that a log needs it no second time: what is wrong
-/// with a ProtectedService is told to the owner of its Ingress as well.
-fn is_echo(problem: &Problem, all: &[Problem]) -> bool {
-    let names = |object: &ObjectRef| problem.message.contains(&object.to_string());
-    let is_told_there = |other: &Problem| other.message == problem.message && names(&other.object);
-    !names(&problem.object) && all.iter().any(is_told_there)
+/// Each once, for as long as it lasts.
+fn log_findings(now: &[Finding], before: &[Finding]) {
+    for finding in now.iter().filter(|finding| !before.contains(finding)) {
+        let file = finding.file.as_deref().unwrap_or_default();
+        let place = finding.place().map(|place| format!("{place}: "));
+        let place = place.unwrap_or_default();
+        let object = finding.object.as_ref().map(ToString::to_string);
+        let reason = finding.reason.map(|reason| reason.as_str());
+        let message = &finding.message;
+        match finding.severity {
+            Severity::Error => {
+                // An object's message says itself what follows.
+                let follows = match object {
+                    Some(_) => "",
+                    None => ". What it covers is closed until that is mended",
+                };
+                tracing::error!(
+                    manifest.file = file,
+                    manifest.line = finding.line,
+                    manifest.column = finding.column,
+                    object,
+                    reason,
+                    "{place}{message}{follows}"
+                );
+            }
+            Severity::Warning => tracing::warn!(
+                manifest.file = file,
+                manifest.line = finding.line,
+                manifest.column = finding.column,
+                object,
+                reason,
+                "{place}{message}"
+            ),
+        }
+    }
 }
 
-fn log_problem(problem: &Problem) {
-    let (file, line, place) = match &problem.source {
-        Some(Source { file, line }) => (&**file, *line, format!("{file}:{line}: ")),
-        None => ("", 0, String::new()),
-    };
-    tracing::warn!(
-        manifest.file = file,
-        manifest.line = line,
-        reason = problem.reason.as_str(),
-        "{place}{}",
-        problem.message
-    );
-}
+// === impl NoFolder ===
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::resource::{Key, Reason};
-
-    #[test]
-    fn a_log_says_a_sentence_once_where_it_belongs() {
-        let service = ObjectRef::ProtectedService(Key::new("demo", "grafana"));
-        let ingress = ObjectRef::Ingress(Key::new("demo", "grafana"));
-        let told = |object: &ObjectRef, message: &str| Problem {
-            object: object.clone(),
-            reason: Reason::Invalid,
-            message: message.to_owned(),
-            source: None,
-        };
-        let of_service = "ProtectedService demo/grafana: spec.allow is wrong.";
-        let of_both = "ProtectedService demo/grafana targets Ingress demo/grafana.";
-        let of_neither = "The protection is on hold.";
-        let all = [of_service, of_both, of_neither]
-            .map(|message| [told(&ingress, message), told(&service, message)])
-            .concat();
-        let echoes: Vec<&Problem> = all.iter().filter(|one| is_echo(one, &all)).collect();
-        assert_eq!(echoes, [&told(&ingress, of_service)]);
-        assert!(!is_echo(&all[0], &all[..1]));
+impl Paths {
+    /// Whether the folders can be read at all.
+    pub(super) fn are_there(&self) -> Result<(), NoFolder> {
+        for path in [Some(&self.manifests), self.secrets.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            std::fs::read_dir(path).map_err(|cause| NoFolder {
+                path: path.clone(),
+                cause,
+            })?;
+        }
+        Ok(())
     }
 }

@@ -56,6 +56,14 @@ pub(super) enum Document {
     },
 }
 
+/// So many objects, in words.
+pub(super) fn count(objects: usize) -> String {
+    match objects {
+        1 => "one object".to_owned(),
+        many => format!("{many} objects"),
+    }
+}
+
 /// Reads a document of a file.
 pub(super) fn read(
     node: &Node,
@@ -246,6 +254,16 @@ impl Object {
         }
     }
 
+    /// Where it stands, as far as resolving keeps that.
+    pub(super) fn source(&self) -> Option<&Source> {
+        match self {
+            Self::IdentityProvider(_, provider) => provider.source.as_ref(),
+            Self::ProtectedService(_, service) => service.source.as_ref(),
+            Self::Ingress(_, ingress) => ingress.source.as_ref(),
+            Self::Secret(..) | Self::Namespace(..) => None,
+        }
+    }
+
     /// Closes it: whoever depends on it is refused, and told why. Secrets and Namespaces stay as they are, since
     /// nothing is open because of them alone.
     pub(super) fn close(&mut self, why: &Arc<str>) {
@@ -261,15 +279,18 @@ impl Object {
                     }
                     Spec::Unreadable { targets, .. } => targets.clone(),
                 };
+                let hosts = service.own_hosts().to_vec();
                 Arc::make_mut(service).spec = Spec::Unreadable {
                     why: Arc::clone(why),
                     targets,
+                    hosts,
                 };
             }
             Self::IdentityProvider(_, provider) => {
                 Arc::make_mut(provider).spec = Spec::Unreadable {
                     why: Arc::clone(why),
                     targets: None,
+                    hosts: Vec::new(),
                 };
             }
             Self::Ingress(_, ingress) => Arc::make_mut(ingress).unreadable = Some(Arc::clone(why)),

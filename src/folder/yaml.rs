@@ -141,6 +141,20 @@ impl Node {
         }
     }
 
+    /// Where a field stands, such as `spec.allow[0].emails`, or what is nearest to it.
+    pub(super) fn place_of_field(&self, field: &str) -> Place {
+        let steps = field.split('.').flat_map(|step| {
+            let (name, indexes) = step.split_at(step.find('[').unwrap_or(step.len()));
+            let indexes = indexes.split_inclusive(']');
+            std::iter::once(name).chain(indexes)
+        });
+        let path: Vec<String> = steps
+            .filter(|step| !step.is_empty())
+            .map(str::to_owned)
+            .collect();
+        self.place_of(&path)
+    }
+
     fn place_of(&self, path: &[String]) -> Place {
         let Some((step, rest)) = path.split_first() else {
             return self.place;

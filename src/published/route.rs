@@ -12,7 +12,7 @@ pub struct Route {
     pub path: RoutePath,
     /// The protected Ingress the path belongs to; `None` for one that nobody protects.
     pub service: Option<ServiceId>,
-    /// `http://NAME:PORT`.
+    /// `http://NAME:PORT`. Empty where nobody said it: the route is judged, and nothing can be sent there.
     pub upstream: Arc<str>,
 }
 

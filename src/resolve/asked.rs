@@ -36,12 +36,12 @@ pub(super) enum By<'w> {
 /// Finds out who asks for the protection of an Ingress, or in a folder of a ProtectedService with hosts.
 pub(super) fn asked<'w>(world: &'w World, key: &'w Key) -> Asked<'w> {
     let Some(ingress) = world.ingress(key) else {
-        let spec = world
-            .folder_service(key)
-            .and_then(|service| service.spec.read());
         return Asked {
             annotations: Annotations::read(&std::collections::BTreeMap::new()),
-            by: spec.map_or(By::Nobody, |spec| By::Service(key, spec)),
+            by: match world.folder_service(key) {
+                Some(_) => explicitly(world, key),
+                None => By::Nobody,
+            },
         };
     };
     let annotations = Annotations::read(&ingress.ours);

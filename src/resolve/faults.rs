@@ -4,13 +4,13 @@
 use std::{cmp::Reverse, collections::BTreeSet};
 
 use super::{
-    Backend, Class, Classes, Failure, Ingress, World, Write, annotate, asked::Asked,
+    Backend, Class, Classes, Failure, Ingress, Standalone, World, Write, annotate, asked::Asked,
     endpoint::EndpointState, host, routes, write,
 };
 use crate::{
     dataplane::ingress_nginx::{server_aliases, weaknesses},
     policy::{HostPattern, Rule, RuleAccess},
-    resource::{Key, Reason},
+    resource::{FolderHost, Key, ObjectRef, Reason},
 };
 
 /// Why an Ingress is not one that this installation serves.
@@ -83,22 +83,12 @@ pub(super) fn host_failures(
         if world.settings().is_folder() && backends.any(unreachable) {
             failures.push(Failure::accepted(Reason::Invalid, format!("Ingress {key}: a backend names its port; in a folder there is nowhere to look it up. Write the number.")));
         }
-    } else if hosts.is_empty() {
-        failures.push(Failure::accepted(
-            Reason::InvalidHost,
-            format!("ProtectedService {key}: spec.hosts holds no host name."),
-        ));
-    } else {
-        let spec = world
+    } else if let Some(standalone) = world.settings().standalone()
+        && let Some(spec) = world
             .folder_service(key)
-            .and_then(|service| service.spec.read());
-        let mut listed = spec.into_iter().flat_map(|spec| &spec.hosts);
-        if let Some(wrong) = listed.find(|entry| {
-            HostPattern::parse(&entry.host).is_none()
-                || !entry.upstream.as_deref().is_some_and(is_upstream)
-        }) {
-            failures.push(Failure::accepted(Reason::Invalid, format!("ProtectedService {key}: spec.hosts: {:?} needs a host name and an upstream such as http://NAME:PORT.", wrong.host)));
-        }
+            .and_then(|service| service.spec.read())
+    {
+        failures.extend(own_host_failures(key, &spec.hosts, *standalone));
     }
     for host in hosts {
         if let Some(facts) = world.host_facts(host).filter(|facts| facts.is_shared()) {
@@ -148,6 +138,57 @@ fn tell_paths(world: &World) -> String {
     format!(
         "Let nginx tell it: add `proxy_set_header X-Original-URI $request_uri;` to `location = {prefix}/auth` of every server block, then start Vestibule with --original-uri-header X-Original-URI. (With --front-door, Vestibule sees the paths itself.)"
     )
+}
+
+/// What is wrong with the hosts that a ProtectedService names itself. Nothing is open because of it: such a host is
+/// not known, or nothing can be sent to it.
+fn own_host_failures(key: &Key, listed: &[FolderHost], standalone: Standalone) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (number, FolderHost { host, upstream }) in listed.iter().enumerate() {
+        let place = format!("ProtectedService {key}: spec.hosts[{number}]");
+        let Some(pattern) = HostPattern::parse(host) else {
+            failures.push(Failure::accepted(
+                Reason::InvalidHost,
+                format!("{place}.host: {host:?} is not a host name such as wiki.corp.example, nor *. and one: no port, no scheme, no path. Requests for it are refused."),
+            ));
+            continue;
+        };
+        let wrong = match upstream.as_deref() {
+            Some(text) => routes::address(text)
+                .err()
+                .map(|why| format!("{place}.upstream: {text:?} {why}.")),
+            None if standalone.front_door => Some(format!(
+                "{place}.upstream is missing, so the front door has nowhere to send requests for {host}. Write upstream: http://NAME:PORT."
+            )),
+            None => None,
+        };
+        failures
+            .extend(wrong.map(|message| Failure::accepted(Reason::Invalid, message).at(&pattern)));
+        if !seen.insert(pattern.clone()) {
+            let message = format!(
+                "{place}.host: {host} stands there twice; the first one counts. Remove the other."
+            );
+            failures.push(Failure::accepted(Reason::Invalid, message).at(&pattern));
+        }
+    }
+    failures
+}
+
+/// Why nobody may enter a host that several want: nobody can say who of them decides.
+pub(super) fn contended(world: &World, host: &HostPattern) -> Option<Failure> {
+    let contenders = &world.host_facts(host)?.contenders;
+    let name = |key: &Key| match world.ingress(key) {
+        Some(_) => ObjectRef::Ingress(key.clone()).to_string(),
+        None => ObjectRef::ProtectedService(key.clone()).to_string(),
+    };
+    let names: Vec<String> = contenders.iter().map(name).collect();
+    let (last, first) = names.split_last()?;
+    let message = format!(
+        "{} and {last} both claim {host}, and nobody can say which one counts: closed. Leave the host in one of them.",
+        first.join(", ")
+    );
+    Some(Failure::accepted(Reason::Conflicted, message).at(host))
 }
 
 /// What keeps the data plane from asking, or people from signing in.
@@ -295,13 +336,4 @@ fn endpoint_failure(
 pub(super) fn is_auth_host(world: &World, host: &HostPattern) -> bool {
     let auth_host = world.settings().installation.auth_host.as_ref();
     matches!(host, HostPattern::Exact(host) if Some(host) == auth_host)
-}
-
-fn is_upstream(text: &str) -> bool {
-    url::Url::parse(text).is_ok_and(|url| {
-        url.scheme() == "http"
-            && url.host_str().is_some()
-            && url.path() == "/"
-            && url.query().is_none()
-    })
 }

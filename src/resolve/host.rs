@@ -51,6 +51,8 @@ pub(super) struct HostFacts {
     pub endpoint: EndpointState,
     /// In a folder: requests are for one protected service or another, by their path.
     pub has_several_services: bool,
+    /// In a folder: several want it, and one of them all of it, so that nobody can say who serves what.
+    pub contenders: BTreeSet<Key>,
     /// In a cluster: people sign in here for every protected host.
     pub is_auth_host: bool,
 }
@@ -114,8 +116,19 @@ pub(super) fn facts(world: &World, host: &HostPattern) -> HostFacts {
         class,
         endpoint,
         has_several_services: services > 1 && world.settings().is_folder(),
+        contenders: contenders(world, host),
         // In a folder one owner writes everything, and the front door keeps our cookies from services.
         is_auth_host: faults::is_auth_host(world, host) && !world.settings().is_folder(),
+    }
+}
+
+fn contenders(world: &World, host: &HostPattern) -> BTreeSet<Key> {
+    let claims_all = |key: &Key| world.folder_service(key).is_some();
+    let all: BTreeSet<Key> = world.on_host(host).cloned().collect();
+    if all.len() > 1 && all.iter().any(claims_all) {
+        all
+    } else {
+        BTreeSet::new()
     }
 }
 

@@ -309,7 +309,13 @@ fn entry(allow: &Allow, place: &str) -> Result<Entry, String> {
         ));
     }
     let domain = |text: &String| {
-        DomainPattern::parse(text).ok_or_else(|| format!("{place}.emailDomains: {text:?} is not a domain such as corp.example or *.corp.example"))
+        DomainPattern::parse(text).ok_or_else(|| {
+            let bare = text.strip_prefix('@').filter(|bare| DomainPattern::parse(bare).is_some());
+            match bare {
+                Some(bare) => format!("{place}.emailDomains: {text:?} is not a domain; write {bare}, without the @"),
+                None => format!("{place}.emailDomains: {text:?} is not a domain such as corp.example or *.corp.example"),
+            }
+        })
     };
     let email = |text: &String| {
         Email::parse(text).ok_or_else(|| {

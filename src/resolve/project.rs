@@ -19,8 +19,8 @@ use super::{
 use crate::{
     published::{Installation, Secret},
     resource::{
-        AUTH_RESPONSE_HEADERS, AUTH_SIGNIN, AUTH_URL, DERIVED_FROM_LABEL, GROUP, INSTANCE_LABEL,
-        MANAGED_BY, MANAGED_BY_LABEL, NGINX_PREFIX,
+        AUTH_RESPONSE_HEADERS, AUTH_SIGNIN, AUTH_URL, DERIVED_FROM_LABEL, FolderHost, GROUP,
+        INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL, NGINX_PREFIX,
     },
 };
 
@@ -99,15 +99,9 @@ pub fn project_protected_service(
             .unwrap_or_default()
             .into()
     });
-    let targets = || {
-        let names = spec.get("targetRefs")?.as_array()?.iter();
-        names
-            .map(|target| Some(Arc::from(target.get("name")?.as_str()?)))
-            .collect::<Option<Vec<Arc<str>>>>()
-    };
     Projection {
         derived_from,
-        ..projection(meta, spec, targets, source)
+        ..projection(meta, spec, source, || (targets(spec), hosts(spec)))
     }
 }
 
@@ -118,7 +112,7 @@ pub fn project_identity_provider(
     spec: &Value,
     source: Option<Source>,
 ) -> IdentityProvider {
-    projection(meta, spec, || None, source)
+    projection(meta, spec, source, || (None, Vec::new()))
 }
 
 /// Keeps what matters of a Namespace.
@@ -158,15 +152,19 @@ pub fn project_secret(object: &core::Secret) -> SecretValues {
 fn projection<S: DeserializeOwned>(
     meta: &ObjectMeta,
     spec: &Value,
-    targets: impl FnOnce() -> Option<Vec<Arc<str>>>,
     source: Option<Source>,
+    covered: impl FnOnce() -> (Option<Vec<Arc<str>>>, Vec<FolderHost>),
 ) -> Projection<S> {
     let spec = match S::deserialize(spec) {
         Ok(spec) => Spec::Read(Arc::new(spec)),
-        Err(error) => Spec::Unreadable {
-            why: error.to_string().into(),
-            targets: targets(),
-        },
+        Err(error) => {
+            let (targets, hosts) = covered();
+            Spec::Unreadable {
+                why: error.to_string().into(),
+                targets,
+                hosts,
+            }
+        }
     };
     Projection {
         uid: meta.uid.as_deref().unwrap_or_default().into(),
@@ -176,6 +174,31 @@ fn projection<S: DeserializeOwned>(
         spec,
         source,
     }
+}
+
+/// The Ingresses that a spec names which cannot be read as a whole.
+fn targets(spec: &Value) -> Option<Vec<Arc<str>>> {
+    let Some(listed) = spec.get("targetRefs") else {
+        // It names hosts instead.
+        return (!hosts(spec).is_empty()).then(Vec::new);
+    };
+    let names = listed.as_array()?.iter();
+    names
+        .map(|target| Some(Arc::from(target.get("name")?.as_str()?)))
+        .collect()
+}
+
+/// The hosts that such a spec names.
+fn hosts(spec: &Value) -> Vec<FolderHost> {
+    let listed = spec.get("hosts").and_then(Value::as_array);
+    let entry = |entry: &Value| {
+        let text = |key| Some(entry.get(key)?.as_str()?.to_owned());
+        Some(FolderHost {
+            host: text("host")?,
+            upstream: text("upstream"),
+        })
+    };
+    listed.into_iter().flatten().filter_map(entry).collect()
 }
 
 fn created(meta: &ObjectMeta) -> i64 {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::published::Secret;
-use crate::resource::{IdentityProviderSpec, ProtectedServiceSpec};
+use crate::resource::{FolderHost, IdentityProviderSpec, ProtectedServiceSpec};
 
 /// Where an object stands in a folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +42,8 @@ pub enum Spec<S> {
         why: Arc<str>,
         /// The Ingresses it names, as far as that could be made out; `None` if not at all.
         targets: Option<Vec<Arc<str>>>,
+        /// In a folder: the hosts it names itself, as far as that could be made out.
+        hosts: Vec<FolderHost>,
     },
 }
 
@@ -188,6 +190,19 @@ impl Class {
         match self {
             Self::None => None,
             Self::Field(name) | Self::Annotation(name) => Some(name),
+        }
+    }
+}
+
+// === impl ProtectedService ===
+
+impl ProtectedService {
+    /// The hosts that it names itself, which counts in a folder. One that cannot be read goes on covering its hosts.
+    #[must_use]
+    pub fn own_hosts(&self) -> &[FolderHost] {
+        match &self.spec {
+            Spec::Read(spec) => &spec.hosts,
+            Spec::Unreadable { hosts, .. } => hosts,
         }
     }
 }

@@ -59,12 +59,14 @@ pub(super) fn resolve(world: &World, name: &Arc<str>) -> UnitResult {
         issuer,
         generation: object.generation,
     };
-    let plans = match world.settings().controller() {
-        Some(_) => vec![Plan::ProviderStatus {
-            name: Arc::clone(name),
-            report: Box::new(report),
-        }],
-        None => vec![],
+    let plan = Plan::ProviderStatus {
+        name: Arc::clone(name),
+        report: Box::new(report),
+    };
+    let plans = if world.settings().reports() {
+        vec![plan]
+    } else {
+        vec![]
     };
     UnitResult {
         published: vec![published],
@@ -78,9 +80,19 @@ pub(super) fn usable<'w>(world: &'w World, name: &Arc<str>) -> Result<Usable<'w>
     let Some(object) = world.provider(name) else {
         return Err(Failure::refs(
             Reason::IdentityProviderNotFound,
-            format!(
-                "There is no IdentityProvider {name}. Those that exist: kubectl get identityproviders"
-            ),
+            if world.settings().is_folder() {
+                let there: Vec<&str> = world.providers().map(|(name, _)| &**name).collect();
+                let there = if there.is_empty() {
+                    "none".to_owned()
+                } else {
+                    there.join(", ")
+                };
+                format!("There is no IdentityProvider {name} in the folder; there is {there}.")
+            } else {
+                format!(
+                    "There is no IdentityProvider {name}. Those that exist: kubectl get identityproviders"
+                )
+            },
         ));
     };
     let spec = match &object.spec {
@@ -156,8 +168,15 @@ pub(super) fn several_defaults(world: &World) -> String {
         .map(|name| &**name)
         .collect();
     let last = names.last().copied().unwrap_or_default();
+    let mend = if world.settings().is_folder() {
+        format!("Leave one: take spec.default out of {last}.")
+    } else {
+        format!(
+            "Leave one: kubectl patch identityprovider {last} --type merge -p '{{\"spec\":{{\"default\":false}}}}'"
+        )
+    };
     format!(
-        "The IdentityProviders {} are all marked as the default, so none of them is: services that name no provider are closed. Leave one: kubectl patch identityprovider {last} --type merge -p '{{\"spec\":{{\"default\":false}}}}'",
+        "The IdentityProviders {} are all marked as the default, so none of them is: services that name no provider are closed. {mend}",
         names.join(", ")
     )
 }
@@ -251,16 +270,27 @@ fn client_secret(
     };
     let namespace = &world.settings().installation.namespace;
     let (secret, key) = (&reference.name, &reference.key);
+    let is_folder = world.settings().is_folder();
     let Some(values) = world.secret(secret) else {
-        return Err(Failure::refs(
-            Reason::SecretNotFound,
+        let message = if is_folder {
+            format!(
+                "IdentityProvider {name}: spec.clientSecretRef: there is no Secret {secret}. Put the value into the file {secret} of the folder that --secrets-dir names, or write a Secret into the manifests."
+            )
+        } else {
             format!(
                 "IdentityProvider {name}: there is no Secret {secret} in namespace {namespace}. Create it: kubectl create secret generic -n {namespace} {secret} --from-file={key}=FILE"
-            ),
-        ));
+            )
+        };
+        return Err(Failure::refs(Reason::SecretNotFound, message));
     };
     match values.get(key.as_str()) {
         Some(value) if !value.expose().is_empty() => Ok(Some(value.clone())),
+        _ if is_folder => Err(Failure::refs(
+            Reason::SecretKeyMissing,
+            format!(
+                "IdentityProvider {name}: spec.clientSecretRef: Secret {secret} has no value under the key {key:?}, or an empty one. Write it, or name another key in spec.clientSecretRef.key."
+            ),
+        )),
         _ => Err(Failure::refs(
             Reason::SecretKeyMissing,
             format!(

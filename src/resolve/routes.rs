@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Backend, Ingress, PathKind, ServicePort, World, asked::asked};
+use super::{Backend, Ingress, PathKind, ProtectedService, ServicePort, World, asked::asked};
 use crate::{
     policy::HostPattern,
     published::{Route, RoutePath, ServiceId},
@@ -29,19 +29,20 @@ fn of_one(world: &World, key: &Key, host: &HostPattern) -> Vec<Route> {
     if let Some(ingress) = world.ingress(key) {
         return of_ingress(ingress, host, service.as_ref());
     }
-    let spec = world
-        .folder_service(key)
-        .and_then(|service| service.spec.read());
-    let hosts = spec.map(|spec| spec.hosts.as_slice()).unwrap_or_default();
+    let hosts = world.folder_service(key).map(ProtectedService::own_hosts);
     let on_host = hosts
-        .iter()
+        .into_iter()
+        .flatten()
         .filter(|entry| HostPattern::parse(&entry.host).as_ref() == Some(host));
     on_host
-        .filter_map(|entry| entry.upstream.as_deref())
-        .map(|upstream| Route {
+        .map(|entry| Route {
             path: RoutePath::Prefix("/".into()),
             service: service.clone(),
-            upstream: upstream.trim_end_matches('/').into(),
+            upstream: entry
+                .upstream
+                .as_deref()
+                .and_then(|text| address(text).ok())
+                .unwrap_or_default(),
         })
         .collect()
 }
@@ -83,5 +84,84 @@ pub(super) fn upstream(backend: &Backend) -> Option<Arc<str>> {
     match &backend.port {
         ServicePort::Number(port) => Some(format!("http://{}:{port}", backend.service).into()),
         ServicePort::Name(_) => None,
+    }
+}
+
+/// `http://NAME:PORT` of an `upstream` as it is written: that, or `NAME:PORT`.
+///
+/// # Errors
+/// With a sentence that says what is wrong with it.
+pub(super) fn address(text: &str) -> Result<Arc<str>, &'static str> {
+    let (authority, default_port) = match text.split_once("://") {
+        Some(("http", rest)) => (rest.strip_suffix('/').unwrap_or(rest), Some(80)),
+        Some(("https", _)) => {
+            return Err(
+                "speaks https; the way to a service is plain http, inside a machine or a container network",
+            );
+        }
+        Some(_) => return Err("is not an http URL"),
+        None => (text, None),
+    };
+    // `url` would take an address with whitespace or backslashes in it, too.
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
+    if authority.is_empty() || !authority.bytes().all(plain) {
+        return Err("is not http://NAME:PORT; a path, a query or a user cannot be part of it");
+    }
+    let Ok(url) = url::Url::parse(&format!("http://{authority}")) else {
+        return Err("is not http://NAME:PORT");
+    };
+    // The URL forgets a port that is its scheme's own.
+    let written = authority
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
+    let port = match written {
+        Some((_, port)) => port.parse().ok().filter(|port: &u16| *port > 0),
+        None => default_port,
+    };
+    match (url.host_str(), port) {
+        (Some(name), Some(port)) => Ok(format!("http://{name}:{port}").into()),
+        _ => Err("lacks its port: http://NAME:PORT"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upstream_is_a_name_and_a_port_with_or_without_http() {
+        for (text, read) in [
+            ("http://wiki:8080", "http://wiki:8080"),
+            ("http://wiki:8080/", "http://wiki:8080"),
+            ("http://wiki", "http://wiki:80"),
+            ("wiki:8080", "http://wiki:8080"),
+            ("my_app-1.internal:80", "http://my_app-1.internal:80"),
+            ("127.0.0.1:5000", "http://127.0.0.1:5000"),
+            ("[::1]:5000", "http://[::1]:5000"),
+            ("http://[::1]", "http://[::1]:80"),
+        ] {
+            assert_eq!(address(text).as_deref(), Ok(read), "{text}");
+        }
+        for text in [
+            "",
+            "wiki",
+            "http://",
+            "http:wiki:80",
+            "https://wiki:443",
+            "ftp://wiki",
+            "http://wiki:80/app",
+            "http://wiki:80?x",
+            "http://u:p@wiki:80",
+            "wiki:0",
+            "wiki:70000",
+            "wiki:http",
+            "wiki:80 ",
+            "http:\\\\wiki",
+            "unix:/run/wiki.sock",
+            "wiki:80//",
+            ":80",
+        ] {
+            assert!(address(text).is_err(), "{text:?} {:?}", address(text));
+        }
     }
 }

@@ -56,6 +56,11 @@ fn judge_asked(world: &World, key: &Key, asked: &Asked<'_>) -> Option<Judgement>
             .iter()
             .filter_map(|host| faults::auth_host_failure(world, key, host)),
     );
+    closing.extend(
+        hosts
+            .iter()
+            .filter_map(|host| faults::contended(world, host)),
+    );
     failures.extend(faults::host_failures(world, key, ingress, &hosts));
     let mut providers = Vec::new();
     let mut policy = None;

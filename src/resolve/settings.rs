@@ -23,11 +23,17 @@ pub enum Place {
     /// and plans nothing.
     Replica,
     /// A folder: hosts may stand in ProtectedServices, backends become routes, and nothing is written.
-    Folder {
-        /// Whether somebody says which path a request asks for: the front door does, plain nginx if it is told to.
-        /// Where nobody does, rules by path cannot be kept.
-        paths_are_told: bool,
-    },
+    Folder(Standalone),
+}
+
+/// How a folder is served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standalone {
+    /// Vestibule is the proxy too, so every host needs an upstream.
+    pub front_door: bool,
+    /// Somebody says which path a request asks for: the front door does, plain nginx if it is told to. Where nobody
+    /// does, rules by path cannot be kept.
+    pub paths_are_told: bool,
 }
 
 /// What the controller writes by.
@@ -71,22 +77,35 @@ impl Settings {
     pub fn controller(&self) -> Option<&Controller> {
         match &self.place {
             Place::Controller(controller) => Some(controller),
-            Place::Replica | Place::Folder { .. } => None,
+            Place::Replica | Place::Folder(_) => None,
         }
     }
 
     /// Whether the objects come from a folder.
     #[must_use]
     pub fn is_folder(&self) -> bool {
-        matches!(self.place, Place::Folder { .. })
+        self.standalone().is_some()
     }
 
     /// Whether somebody says which path a request asks for.
     #[must_use]
     pub fn paths_are_told(&self) -> bool {
-        match self.place {
-            Place::Controller(_) | Place::Replica => true,
-            Place::Folder { paths_are_told } => paths_are_told,
+        self.standalone()
+            .is_none_or(|standalone| standalone.paths_are_told)
+    }
+
+    /// How the folder is served, if the objects come from one.
+    #[must_use]
+    pub fn standalone(&self) -> Option<&Standalone> {
+        match &self.place {
+            Place::Folder(standalone) => Some(standalone),
+            Place::Controller(_) | Place::Replica => None,
         }
+    }
+
+    /// Whether anybody reads what is reported of objects. Replicas leave that to the controller.
+    #[must_use]
+    pub fn reports(&self) -> bool {
+        self.place != Place::Replica
     }
 }

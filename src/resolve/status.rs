@@ -15,7 +15,7 @@ use crate::{
 /// Works out the unit of a ProtectedService.
 pub(super) fn resolve(world: &World, key: &Key) -> UnitResult {
     let Some(object) = world.service(key) else {
-        return UnitResult::default();
+        return of_annotations(world, key);
     };
     let mut found = Found::default();
     if let Spec::Unreadable { why, .. } = &object.spec {
@@ -28,12 +28,16 @@ pub(super) fn resolve(world: &World, key: &Key) -> UnitResult {
     }
     if object.derived_from.is_some() {
         found.target(world, key, key);
-    } else if !is_of_a_folder(world, key, &mut found) {
+    } else {
+        let names_hosts = is_of_a_folder(world, key, &mut found);
         let targets = world.targets_of(key);
-        if targets.is_empty() && object.spec.read().is_some() {
-            let message = format!(
-                "ProtectedService {key} protects nothing: spec.targetRefs is empty. Name an Ingress there."
-            );
+        if targets.is_empty() && !names_hosts && object.spec.read().is_some() {
+            let mend = if world.settings().is_folder() {
+                "it has neither spec.hosts nor spec.targetRefs. Name a host in the former, or an Ingress in the latter"
+            } else {
+                "spec.targetRefs is empty. Name an Ingress there"
+            };
+            let message = format!("ProtectedService {key} protects nothing: {mend}.");
             found
                 .failures
                 .push(Failure::accepted(Reason::Invalid, message));
@@ -55,34 +59,37 @@ pub(super) fn resolve(world: &World, key: &Key) -> UnitResult {
             problems.push(problem);
         }
     }
-    let report = ServiceReport {
-        verdicts: found.verdicts(),
-        summary: found.summary(),
-        generation: object.generation,
-        policy_hash: found.policy_hash,
-        hosts: found.hosts,
-    };
-    let plans = match world.settings().controller() {
-        Some(_) => vec![Plan::ServiceStatus {
-            key: key.clone(),
-            report: Box::new(report),
-        }],
-        None => vec![],
-    };
+    let plan = found.into_plan(world, key, object.generation);
     UnitResult {
         published: vec![],
-        plans,
+        plans: plan.into_iter().collect(),
         problems,
+    }
+}
+
+/// In a cluster the annotations of an Ingress become a ProtectedService, which has a status. In a folder nothing is
+/// written, and the Ingress is reported on in its place. Its problems are told with the Ingress.
+fn of_annotations(world: &World, key: &Key) -> UnitResult {
+    let stands_for_itself = world.settings().is_folder()
+        && world.ingress(key).is_some()
+        && world.targeting(key).next().is_none()
+        && asked(world, key).by.is_protected();
+    if !stands_for_itself {
+        return UnitResult::default();
+    }
+    let mut found = Found::default();
+    found.target(world, key, key);
+    found.failures.sort_by_key(|failure| failure.condition);
+    UnitResult {
+        plans: found.into_plan(world, key, 0).into_iter().collect(),
+        ..UnitResult::default()
     }
 }
 
 /// A ProtectedService that names its hosts itself, which only a folder may have.
 fn is_of_a_folder(world: &World, key: &Key, found: &mut Found) -> bool {
-    let names_hosts = world
-        .service(key)
-        .and_then(|service| service.spec.read())
-        .is_some_and(|spec| !spec.hosts.is_empty());
-    if !names_hosts {
+    let service = world.service(key);
+    if service.is_none_or(|service| service.own_hosts().is_empty()) {
         return false;
     }
     let failure = match (world.settings().is_folder(), world.ingress(key)) {
@@ -93,15 +100,14 @@ fn is_of_a_folder(world: &World, key: &Key, found: &mut Found) -> bool {
             "ProtectedService {key} has spec.hosts, and an Ingress of the same namespace has the same name, so checks could mean either. Rename one of them."
         ),
         (true, None) => {
-            found.judged(service::judge(world, key), None);
+            found.judged(world, service::judge(world, key), None);
             return true;
         }
     };
     found
         .failures
         .push(Failure::accepted(Reason::Invalid, failure));
-    // Its targets, if any, count as usual.
-    false
+    true
 }
 
 #[derive(Default)]
@@ -117,6 +123,21 @@ struct Found {
 // === impl Found ===
 
 impl Found {
+    /// The status that is to be written, or shown where there is nowhere to write it.
+    fn into_plan(self, world: &World, key: &Key, generation: i64) -> Option<Plan> {
+        let report = ServiceReport {
+            verdicts: self.verdicts(world),
+            summary: self.summary(),
+            generation,
+            policy_hash: self.policy_hash,
+            hosts: self.hosts,
+        };
+        world.settings().reports().then(|| Plan::ServiceStatus {
+            key: key.clone(),
+            report: Box::new(report),
+        })
+    }
+
     fn target(&mut self, world: &World, service: &Key, target: &Key) {
         if world.ingress(target).is_none() {
             let message = format!(
@@ -132,13 +153,10 @@ impl Found {
                 .push(Failure::accepted(Reason::OptedOut, message));
             return;
         }
-        self.judged(
-            service::judge(world, target),
-            Some(target).map(|key| (world, key)),
-        );
+        self.judged(world, service::judge(world, target), Some(target));
     }
 
-    fn judged(&mut self, judgement: Option<Judgement>, ingress: Option<(&World, &Key)>) {
+    fn judged(&mut self, world: &World, judgement: Option<Judgement>, ingress: Option<&Key>) {
         let Some(judgement) = judgement else {
             let message = "The protection is being taken away, as its Ingress asks.".to_owned();
             let failure = Failure::programmed(Reason::Pending, message);
@@ -151,13 +169,13 @@ impl Found {
             let about = judgement.failures.iter().find(is_about);
             self.hosts.push(HostStatus {
                 host: host.to_string(),
-                ingress: ingress.map(|(_, key)| key.name.to_string()),
-                data_plane: ingress.map(|_| "ingress-nginx".to_owned()),
+                ingress: ingress.map(|key| key.name.to_string()),
+                data_plane: ingress
+                    .filter(|_| !world.settings().is_folder())
+                    .map(|_| "ingress-nginx".to_owned()),
                 state: state(about).to_owned(),
                 reason: about.map(|failure| failure.reason.to_string()),
-                callback_urls: ingress
-                    .map(|(world, _)| callback_urls(world, host, &judgement))
-                    .unwrap_or_default(),
+                callback_urls: callback_urls(world, host, &judgement),
             });
         }
         for provider in &judgement.providers {
@@ -175,7 +193,7 @@ impl Found {
         self.failures.extend(judgement.failures);
     }
 
-    fn verdicts(&self) -> Vec<Verdict> {
+    fn verdicts(&self, world: &World) -> Vec<Verdict> {
         let hosts = match self.hosts.as_slice() {
             [] => "Nothing".to_owned(),
             [one] => one.host.clone(),
@@ -238,6 +256,9 @@ impl Found {
             message: match first {
                 Some(verdict) => verdict.message.clone(),
                 // It does what it is told; most who see this only forgot the second annotation.
+                None if self.admits_nobody && world.settings().is_folder() => format!(
+                    "People can sign in at {hosts}, but nothing says who may enter, so nobody may. Name them in spec.allow"
+                ),
                 None if self.admits_nobody => format!(
                     "People can sign in at {hosts}, but nothing says who may enter, so nobody may. Name them in spec.allow, or annotate the Ingress with vestibule.dev/allowed-email-domains, allowed-emails or allowed-groups"
                 ),

@@ -89,6 +89,14 @@ pub(super) fn controller() -> Place {
     })
 }
 
+/// A folder without a front door of its own.
+pub(super) fn folder(paths_are_told: bool) -> Place {
+    Place::Folder(Standalone {
+        front_door: false,
+        paths_are_told,
+    })
+}
+
 fn key(text: &str) -> Key {
     let (namespace, name) = text.split_once('/').unwrap();
     Key::new(namespace, name)

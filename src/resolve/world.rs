@@ -145,12 +145,36 @@ impl World {
         self.providers.get(name).map(|provider| &**provider)
     }
 
+    /// All ProtectedServices.
+    pub fn services(&self) -> impl Iterator<Item = (&Key, &ProtectedService)> {
+        self.services.iter().map(|(key, service)| (key, &**service))
+    }
+
+    /// All IdentityProviders.
+    pub fn providers(&self) -> impl Iterator<Item = (&Arc<str>, &IdentityProvider)> {
+        self.providers
+            .iter()
+            .map(|(name, provider)| (name, &**provider))
+    }
+
+    /// Whether an Ingress asks by its annotations for sign-in with a provider, by name or as the default.
+    pub(super) fn is_used_by_annotations(&self, provider: &Arc<str>) -> bool {
+        let by_default = self.index.defaults.contains(provider);
+        let named = self.index.users.get(provider).into_iter().flatten();
+        let unnamed = self.index.users.get("").into_iter().flatten();
+        named
+            .chain(unnamed.filter(|_| by_default))
+            .any(|key| self.ingresses.contains_key(key))
+    }
+
     /// The Secrets that IdentityProviders name, there or not: what is worth reading.
     pub fn secrets_in_use(&self) -> impl Iterator<Item = &Arc<str>> {
         self.index.secret_users.keys()
     }
 
-    pub(super) fn secret(&self, name: &str) -> Option<&SecretValues> {
+    /// A Secret.
+    #[must_use]
+    pub fn secret(&self, name: &str) -> Option<&SecretValues> {
         self.secrets.get(name)
     }
 
@@ -202,17 +226,13 @@ impl World {
         self.index.endpoints.get(name)
     }
 
-    /// The hosts, in a folder, of a ProtectedService that names them itself.
+    /// In a folder: a ProtectedService that names its hosts itself.
     pub(super) fn folder_service(&self, key: &Key) -> Option<&ProtectedService> {
         if !self.settings.is_folder() || self.ingresses.contains_key(key) {
             return None;
         }
-        self.service(key).filter(|service| {
-            service
-                .spec
-                .read()
-                .is_some_and(|spec| !spec.hosts.is_empty())
-        })
+        self.service(key)
+            .filter(|service| !service.own_hosts().is_empty())
     }
 
     /// The hosts that an Ingress, or such a ProtectedService, has; without those that nobody can ask for.
@@ -227,12 +247,11 @@ impl World {
                 .filter_map(|rule| HostPattern::parse(&rule.host))
                 .collect();
         }
-        let spec = self
-            .folder_service(key)
-            .and_then(|service| service.spec.read());
-        let hosts = spec.map(|spec| spec.hosts.as_slice()).unwrap_or_default();
+        let service = self.folder_service(key);
+        let hosts = service.map(ProtectedService::own_hosts);
         hosts
-            .iter()
+            .into_iter()
+            .flatten()
             .filter_map(|entry| HostPattern::parse(&entry.host))
             .collect()
     }
@@ -252,6 +271,7 @@ impl World {
         units.extend(hosts.map(|host| Unit::Endpoint(endpoint_ingress_name(host).into())));
         units.extend(self.ingresses.iter().filter_map(ours));
         units.extend(self.ingresses.keys().cloned().map(Unit::Ingress));
+        units.extend(self.ingresses.keys().cloned().map(Unit::ProtectedService));
         units.extend(self.services.keys().cloned().map(Unit::Ingress));
         units.extend(self.services.keys().cloned().map(Unit::ProtectedService));
         units

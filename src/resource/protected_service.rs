@@ -451,3 +451,21 @@ impl TargetRef {
         }
     }
 }
+
+// === impl HostStatus ===
+
+impl HostStatus {
+    /// The states, as labels of metrics.
+    pub const STATES: [&str; 4] = ["programmed", "pending", "closed", "not_protected"];
+
+    /// The state as a label of metrics: from a closed set, and what is not in it is the worst of them.
+    #[must_use]
+    pub fn state_label(&self) -> &'static str {
+        match &*self.state {
+            "Programmed" => "programmed",
+            "Pending" => "pending",
+            "Closed" => "closed",
+            _ => "not_protected",
+        }
+    }
+}

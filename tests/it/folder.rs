@@ -12,9 +12,11 @@ use arc_swap::ArcSwap;
 use tempfile::TempDir;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use vestibule::{
-    folder::{Folder, Paths},
+    clock::Clock,
+    folder::{Folder, Metrics, Paths},
     policy::{Host, Origin, Scheme},
     published::{Access, IDENTITY_HEADERS, Installation, Table},
+    resolve::Standalone,
 };
 
 const PROVIDER: &str = "
@@ -94,7 +96,17 @@ impl Bench {
             manifests: manifests(folder.path()),
             secrets,
         };
-        let live = Folder::open(paths, Arc::new(installation()), true).unwrap();
+        let live = Folder::open(
+            paths,
+            Arc::new(installation()),
+            Standalone {
+                front_door: true,
+                paths_are_told: true,
+            },
+            Metrics::default(),
+            Clock::System,
+        )
+        .unwrap();
         let table = Arc::clone(live.table());
         let following = tokio::spawn(live.follow(CancellationToken::new()));
         Self {

@@ -386,9 +386,7 @@ fn rules_by_path_on_a_host_that_rewrites_paths_are_said_to_close() {
 
 #[test]
 fn a_folder_serves_nothing_that_nobody_asked_for() {
-    let mut bench = Bench::new(Place::Folder {
-        paths_are_told: true,
-    });
+    let mut bench = Bench::new(folder(true));
     bench.apply(USUAL);
     bench.apply(&ingress("docs/plain", &["plain.localhost"], ""));
     bench.apply(&ingress(
@@ -413,9 +411,7 @@ kind: ProtectedService
 metadata: {name: app, namespace: docs}
 spec: {hosts: [{host: app.localhost, upstream: 'http://127.0.0.1:8000'}], allow: [{groups: [a]}]}
 ";
-    let mut bench = Bench::new(Place::Folder {
-        paths_are_told: true,
-    });
+    let mut bench = Bench::new(folder(true));
     bench.apply(USUAL).apply(named);
     assert_eq!(bench.access("docs/app"), "open");
     assert_eq!(
@@ -437,9 +433,7 @@ spec: {hosts: [{host: app.localhost, upstream: 'http://127.0.0.1:8000'}], allow:
 
 #[test]
 fn problems_in_a_folder_say_where() {
-    let mut bench = Bench::new(Place::Folder {
-        paths_are_told: true,
-    });
+    let mut bench = Bench::new(folder(true));
     bench.apply(USUAL);
     let source = Source {
         file: "wiki.yaml".into(),
@@ -462,9 +456,7 @@ fn problems_in_a_folder_say_where() {
 
 #[test]
 fn where_nobody_says_which_path_is_asked_for_rules_that_close_paths_close_the_service() {
-    let mut bench = Bench::new(Place::Folder {
-        paths_are_told: false,
-    });
+    let mut bench = Bench::new(folder(false));
     let with_rules = |rules: &str| {
         format!(
             "
@@ -496,18 +488,14 @@ spec:
     // Public never applies there, which closes nothing.
     bench.apply(&with_rules(""));
     assert_eq!(bench.access("docs/app"), "open");
-    let mut told = Bench::new(Place::Folder {
-        paths_are_told: true,
-    });
+    let mut told = Bench::new(folder(true));
     told.apply(USUAL).apply(&with_rules(denied));
     assert_eq!(told.access("docs/app"), "open");
 }
 
 #[test]
 fn where_nobody_says_which_path_is_asked_for_several_services_on_a_host_are_a_problem() {
-    let mut bench = Bench::new(Place::Folder {
-        paths_are_told: false,
-    });
+    let mut bench = Bench::new(folder(false));
     let protect =
         "vestibule.dev/protect: 'true', vestibule.dev/allowed-email-domains: corp.example";
     bench

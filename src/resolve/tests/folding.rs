@@ -143,7 +143,7 @@ fn places() -> impl Strategy<Value = Place> {
     prop_oneof![
         Just(controller()),
         Just(Place::Replica),
-        any::<bool>().prop_map(|paths_are_told| Place::Folder { paths_are_told })
+        any::<bool>().prop_map(folder)
     ]
 }
 

@@ -1,0 +1,184 @@
+//! `vestibule check`: the folder read as `serve` would, for a person before a commit and for CI after it.
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use crate::{
+    folder::{self, Checked, Finding, FindingDocument, Paths, Severity},
+    resolve::Standalone,
+    settings::PublicOptions,
+};
+
+/// Say what is wrong with a folder of manifests, or likely so: FILE:LINE:COLUMN, for editors and CI
+///
+/// Reads them as `serve` would, and serves nothing. Exits with 0 if nothing is wrong, with 1 if something is.
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    /// The folder with manifests
+    #[arg(long, env = "VESTIBULE_MANIFESTS", value_name = "DIR")]
+    manifests: PathBuf,
+
+    /// The folder with client secrets as files. Not given: secrets that are not among the manifests are not checked
+    #[arg(long, env = "VESTIBULE_SECRETS_DIR", value_name = "DIR")]
+    secrets_dir: Option<PathBuf>,
+
+    /// As in `serve`: Vestibule is the proxy too, so every host needs an upstream
+    #[arg(long, env = "VESTIBULE_FRONT_DOOR", value_name = "ADDRESS")]
+    front_door: Option<String>,
+
+    /// Warnings fail the check too
+    #[arg(long)]
+    strict: bool,
+
+    /// How to say it
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+
+    #[command(flatten)]
+    public: PublicOptions,
+}
+
+/// The form of the report.
+#[derive(ValueEnum, Clone, Copy, Debug)]
+enum Output {
+    /// A line a finding, as compilers write them.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'c> {
+    files: usize,
+    services: usize,
+    hosts: usize,
+    identity_providers: usize,
+    errors: usize,
+    warnings: usize,
+    secrets_not_checked: &'c [Arc<str>],
+    findings: Vec<FindingDocument<'c>>,
+}
+
+/// Checks the folder and reports.
+pub(super) fn run(options: Options) -> anyhow::Result<ExitCode> {
+    // A folder is an installation of its own, as in `serve`.
+    let installation = options.public.installation("vestibule", "vestibule");
+    let installation = Arc::new(installation.map_err(anyhow::Error::msg)?);
+    let paths = Paths {
+        manifests: empty_is_none(Some(options.manifests)).context("--manifests names no folder")?,
+        secrets: empty_is_none(options.secrets_dir),
+    };
+    let standalone = Standalone {
+        front_door: options
+            .front_door
+            .is_some_and(|address| !address.is_empty()),
+    };
+    let checked = folder::check(&paths, &installation, standalone)?;
+    let count = |severity| {
+        let all = checked.findings.iter();
+        all.filter(|finding| finding.severity == severity).count()
+    };
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let mut out = io::stdout().lock();
+    let written = match options.output {
+        Output::Text => write_text(&mut out, &checked, &paths.manifests, errors, warnings),
+        Output::Json => write_json(&mut out, &checked, errors, warnings),
+    };
+    written.context("the report could not be written")?;
+    Ok(if errors > 0 || (options.strict && warnings > 0) {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn write_text(
+    out: &mut impl Write,
+    checked: &Checked,
+    manifests: &Path,
+    errors: usize,
+    warnings: usize,
+) -> io::Result<()> {
+    for finding in &checked.findings {
+        writeln!(out, "{}", line(finding, manifests))?;
+    }
+    if checked.files == 0 {
+        writeln!(
+            out,
+            "{}: there is no manifest in it: no file that ends in .yaml or .yml",
+            manifests.display()
+        )?;
+    }
+    if !checked.secrets_not_checked.is_empty() {
+        writeln!(
+            out,
+            "Not checked without --secrets-dir: {} {}",
+            plural(checked.secrets_not_checked.len(), "Secret", "Secrets"),
+            checked.secrets_not_checked.join(", ")
+        )?;
+    }
+    writeln!(
+        out,
+        "{} {} on {} {}, {} {} in {} {}: {errors} {}, {warnings} {}",
+        checked.services,
+        plural(checked.services, "service", "services"),
+        checked.hosts,
+        plural(checked.hosts, "host", "hosts"),
+        checked.providers,
+        plural(checked.providers, "identity provider", "identity providers"),
+        checked.files,
+        plural(checked.files, "file", "files"),
+        plural(errors, "error", "errors"),
+        plural(warnings, "warning", "warnings"),
+    )
+}
+
+fn write_json(
+    out: &mut impl Write,
+    checked: &Checked,
+    errors: usize,
+    warnings: usize,
+) -> io::Result<()> {
+    let report = Report {
+        files: checked.files,
+        services: checked.services,
+        hosts: checked.hosts,
+        identity_providers: checked.providers,
+        errors,
+        warnings,
+        secrets_not_checked: &checked.secrets_not_checked,
+        findings: checked.findings.iter().map(FindingDocument::from).collect(),
+    };
+    serde_json::to_writer_pretty(&mut *out, &report)?;
+    writeln!(out)
+}
+
+/// `FILE:LINE:COLUMN: error: MESSAGE`, with a path that an editor can follow.
+fn line(finding: &Finding, manifests: &Path) -> String {
+    let place = match finding.place() {
+        Some(place) => manifests.join(place).display().to_string(),
+        None => manifests.display().to_string(),
+    };
+    format!(
+        "{place}: {}: {}",
+        finding.severity.as_str(),
+        finding.message
+    )
+}
+
+fn plural<'w>(number: usize, one: &'w str, many: &'w str) -> &'w str {
+    if number == 1 { one } else { many }
+}
+
+fn empty_is_none(path: Option<PathBuf>) -> Option<PathBuf> {
+    path.filter(|path| !path.as_os_str().is_empty())
+}

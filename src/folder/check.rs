@@ -1,0 +1,95 @@
+//! The folder looked at once, for `vestibule check`: what would be in force, and what is wrong or likely so.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    NoFolder, Paths,
+    contents::Contents,
+    files::Snapshot,
+    finding::{Finding, findings},
+    status::Current,
+};
+use crate::{
+    policy::Moment,
+    published::{Installation, Secret},
+    resolve::{Change, Place, Resolution, SecretValues, Settings, Standalone},
+};
+
+/// What came of a check.
+#[derive(Debug)]
+pub struct Checked {
+    /// What is wrong or likely so, in the order of the files.
+    pub findings: Vec<Finding>,
+    /// How many manifests there are.
+    pub files: usize,
+    /// How many services.
+    pub services: usize,
+    /// On how many hosts.
+    pub hosts: usize,
+    /// How many identity providers.
+    pub providers: usize,
+    /// Secrets that are named, and were not looked for because no folder with secrets was given.
+    pub secrets_not_checked: Vec<Arc<str>>,
+}
+
+/// Reads the folder as `serve` would, and changes nothing. Where no folder with secrets is given, a secret that is not
+/// among the manifests is taken for granted: it lies on the server alone.
+///
+/// # Errors
+/// If there is no folder at that path.
+pub fn check(
+    paths: &Paths,
+    installation: &Arc<Installation>,
+    standalone: Standalone,
+) -> Result<Checked, NoFolder> {
+    paths.are_there()?;
+    let settings = Settings {
+        installation: Arc::clone(installation),
+        place: Place::Folder(standalone),
+    };
+    let mut contents = Contents::default();
+    let mut resolution = Resolution::new(Arc::new(settings));
+    let look = contents.take(Snapshot::take(paths), installation);
+    for change in look.changes {
+        resolution.apply(change);
+    }
+    let taken_for_granted = match paths.secrets {
+        Some(_) => BTreeMap::new(),
+        None => named_secrets(&resolution),
+    };
+    let secrets_not_checked = taken_for_granted.keys().cloned().collect();
+    for (name, values) in taken_for_granted {
+        resolution.apply(Change::Secret(name, Some(values)));
+    }
+    let settled = resolution.settle();
+    let mut current = Current::default();
+    let findings = findings(&contents, &resolution);
+    current.take(&settled, resolution.world(), Vec::new(), Moment(0));
+    Ok(Checked {
+        findings,
+        files: contents.files(),
+        services: current.services(),
+        hosts: current.hosts().count(),
+        providers: current.providers(),
+        secrets_not_checked,
+    })
+}
+
+/// The secrets that providers name and that are not there, with something under every key that is asked for.
+fn named_secrets(resolution: &Resolution) -> BTreeMap<Arc<str>, SecretValues> {
+    let mut named: BTreeMap<Arc<str>, SecretValues> = BTreeMap::new();
+    let world = resolution.world();
+    for (_, provider) in world.providers() {
+        let spec = provider.spec.read();
+        let Some(reference) = spec.and_then(|spec| spec.client_secret_ref.as_ref()) else {
+            continue;
+        };
+        if world.secret(&reference.name).is_none() {
+            named
+                .entry(reference.name.as_str().into())
+                .or_default()
+                .insert(reference.key.as_str().into(), Secret::new(b"not checked"));
+        }
+    }
+    named
+}

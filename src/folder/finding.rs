@@ -1,0 +1,227 @@
+//! What is wrong in the folder, or likely so, in one list: for the log, for `check` and for `/status`.
+
+use std::sync::Arc;
+
+use super::{
+    contents::{Complaint, Contents},
+    yaml::Place,
+};
+use crate::{
+    resolve::{Advice, Problem, Resolution, Source, advice},
+    resource::{ObjectRef, Reason},
+};
+
+/// One thing, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// The manifest, if it is about one.
+    pub file: Option<Arc<str>>,
+    /// Counted from one; 0 if it is about all of the file.
+    pub line: u32,
+    /// Counted from one; 0 if it is about all of the file.
+    pub column: u32,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What happened, to which object, what to do next.
+    pub message: String,
+    /// The object, if there is one that can be named.
+    pub object: Option<ObjectRef>,
+    /// The reason in the object's conditions.
+    pub reason: Option<Reason>,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It is not as its owner asks; what it covers may be closed.
+    Error,
+    /// It is, and probably not as its owner means.
+    Warning,
+}
+
+/// Everything, in the order of the files.
+pub(super) fn findings(contents: &Contents, resolution: &Resolution) -> Vec<Finding> {
+    let complaints: Vec<&Complaint> = contents.complaints().collect();
+    let problems: Vec<&Problem> = resolution.problems().collect();
+    let news = problems
+        .iter()
+        .copied()
+        .filter(|problem| !is_echo(problem, &problems) && !repeats(problem, &complaints));
+    let mut all: Vec<Finding> = news.map(|problem| of_problem(contents, problem)).collect();
+    all.extend(complaints.iter().copied().map(of_complaint));
+    let advice = advice(resolution.world());
+    all.extend(advice.into_iter().map(|advice| of_advice(contents, advice)));
+    all.sort();
+    all.dedup();
+    all
+}
+
+fn of_complaint(complaint: &Complaint) -> Finding {
+    Finding {
+        file: complaint.file.clone(),
+        line: complaint.line,
+        column: complaint.column,
+        severity: if complaint.closes {
+            Severity::Error
+        } else {
+            Severity::Warning
+        },
+        message: complaint.message.clone(),
+        object: None,
+        reason: None,
+    }
+}
+
+fn of_problem(contents: &Contents, problem: &Problem) -> Finding {
+    let field = named_field(&problem.message).unwrap_or_default();
+    let (file, place) = place(contents, problem.source.as_ref(), field);
+    Finding {
+        file,
+        line: place.line,
+        column: place.column,
+        severity: match problem.reason {
+            // All is as the Ingress asks.
+            Reason::AnnotationIgnored | Reason::OptedOut => Severity::Warning,
+            _ => Severity::Error,
+        },
+        message: problem.message.clone(),
+        object: Some(problem.object.clone()),
+        reason: Some(problem.reason),
+    }
+}
+
+fn of_advice(contents: &Contents, advice: Advice) -> Finding {
+    let (file, place) = place(contents, advice.source.as_ref(), &advice.field);
+    Finding {
+        file,
+        line: place.line,
+        column: place.column,
+        severity: Severity::Warning,
+        message: advice.message,
+        object: Some(advice.object),
+        reason: None,
+    }
+}
+
+fn place(contents: &Contents, source: Option<&Source>, field: &str) -> (Option<Arc<str>>, Place) {
+    match source {
+        Some(source) => (
+            Some(Arc::clone(&source.file)),
+            contents.place(source, field),
+        ),
+        None => (None, Place { line: 0, column: 0 }),
+    }
+}
+
+/// The field that a message is about: messages name it behind the object, as in `ProtectedService demo/wiki:
+/// spec.allow[0].emailDomains: ...`.
+fn named_field(message: &str) -> Option<&str> {
+    let (_, rest) = message
+        .split_once(": spec.")
+        .map_or_else(|| message.split_once(" has spec."), Some)?;
+    let start = message
+        .len()
+        .checked_sub(rest.len())?
+        .checked_sub("spec.".len())?;
+    let field = message.get(start..)?;
+    let end = field
+        .find(|c: char| !c.is_ascii_alphanumeric() && !".[]".contains(c))
+        .unwrap_or(field.len());
+    field.get(..end).map(|field| field.trim_end_matches('.'))
+}
+
+/// Whether the same sentence is told of the object that it names, so that nobody needs it a second time: what is wrong
+/// with a ProtectedService is told to the owner of its Ingress as well.
+fn is_echo(problem: &Problem, all: &[&Problem]) -> bool {
+    let names = |object: &ObjectRef| problem.message.contains(&object.to_string());
+    let is_told_there =
+        |other: &&&Problem| other.message == problem.message && names(&other.object);
+    !names(&problem.object) && all.iter().any(|other| is_told_there(&other))
+}
+
+/// Whether a problem is only that an object cannot be read, and its file is complained of already.
+fn repeats(problem: &Problem, complaints: &[&Complaint]) -> bool {
+    complaints
+        .iter()
+        .any(|complaint| complaint.closes && problem.message.contains(&complaint.to_string()))
+}
+
+// === impl Finding ===
+
+impl Finding {
+    /// `FILE:LINE:COLUMN`, as far as there is one.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        let file = self.file.as_ref()?;
+        Some(match self.line {
+            0 => file.to_string(),
+            line => format!("{file}:{line}:{}", self.column),
+        })
+    }
+}
+
+// === impl Severity ===
+
+impl Severity {
+    /// `error` or `warning`, as compilers say it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::Key;
+
+    #[test]
+    fn a_list_says_a_sentence_once_where_it_belongs() {
+        let service = ObjectRef::ProtectedService(Key::new("demo", "grafana"));
+        let ingress = ObjectRef::Ingress(Key::new("demo", "grafana"));
+        let told = |object: &ObjectRef, message: &str| Problem {
+            object: object.clone(),
+            reason: Reason::Invalid,
+            message: message.to_owned(),
+            source: None,
+        };
+        let of_service = "ProtectedService demo/grafana: spec.allow is wrong.";
+        let of_both = "ProtectedService demo/grafana targets Ingress demo/grafana.";
+        let of_neither = "The protection is on hold.";
+        let all = [of_service, of_both, of_neither]
+            .map(|message| [told(&ingress, message), told(&service, message)])
+            .concat();
+        let all: Vec<&Problem> = all.iter().collect();
+        let echoes: Vec<&&Problem> = all.iter().filter(|one| is_echo(one, &all)).collect();
+        assert_eq!(echoes, [&all[0]]);
+        assert!(!is_echo(all[0], &all[..1]));
+    }
+
+    #[test]
+    fn the_field_of_a_message_is_found() {
+        for (message, field) in [
+            (
+                "ProtectedService d/a: spec.allow[0].emailDomains: \"@x\" is no domain.",
+                Some("spec.allow[0].emailDomains"),
+            ),
+            (
+                "ProtectedService d/a: spec.hosts[1].upstream is missing.",
+                Some("spec.hosts[1].upstream"),
+            ),
+            (
+                "IdentityProvider a: spec.clientID is empty.",
+                Some("spec.clientID"),
+            ),
+            (
+                "ProtectedService d/a has spec.hosts, and more.",
+                Some("spec.hosts"),
+            ),
+            ("Ingress d/a: the rest. Say it in spec.allow.", None),
+        ] {
+            assert_eq!(named_field(message), field, "{message}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! What is in force of the folder, for operators: the statuses that a controller would write into a cluster, and
+//! everything that is wrong. No secret is in it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
+use serde::Serialize;
+
+use super::finding::Finding;
+use crate::{
+    policy::Moment,
+    resolve::{Plan, Settled, Unit, World},
+    resource::{HostStatus, IdentityProviderStatus, Key, ProtectedServiceStatus},
+};
+
+/// The status, kept up to date by whoever follows the folder; clones show the same.
+#[derive(Clone, Debug, Default)]
+pub struct Status(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    current: ArcSwap<Current>,
+    read_at: AtomicU64,
+}
+
+/// What is shown, but for the time of the last look.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Current {
+    services: BTreeMap<Key, ProtectedServiceStatus>,
+    providers: BTreeMap<Arc<str>, IdentityProviderStatus>,
+    places: BTreeMap<String, Shown>,
+    changed_at: Moment,
+    findings: Vec<Finding>,
+}
+
+/// Where an object stands.
+#[derive(Clone, Debug, Serialize)]
+struct Shown {
+    file: Arc<str>,
+    line: u32,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'s> {
+    read_at: String,
+    changed_at: String,
+    protected_services: Vec<ServiceDocument<'s>>,
+    identity_providers: Vec<ProviderDocument<'s>>,
+    findings: Vec<FindingDocument<'s>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ServiceDocument<'s> {
+    namespace: &'s str,
+    name: &'s str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'s Shown>,
+    conditions: Vec<ConditionDocument<'s>>,
+    hosts: &'s [HostStatus],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy_hash: Option<&'s str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProviderDocument<'s> {
+    name: &'s str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'s Shown>,
+    conditions: Vec<ConditionDocument<'s>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<&'s str>,
+}
+
+/// A condition without the generation, which no file has.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ConditionDocument<'s> {
+    #[serde(rename = "type")]
+    kind: &'s str,
+    status: &'s str,
+    reason: &'s str,
+    message: &'s str,
+    last_transition_time: String,
+}
+
+/// A finding as it is shown, by `/status` and by `check --output json`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FindingDocument<'s> {
+    severity: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'s str>,
+    #[serde(skip_serializing_if = "is_zero")]
+    line: u32,
+    #[serde(skip_serializing_if = "is_zero")]
+    column: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    message: &'s str,
+}
+
+// === impl Status ===
+
+impl Status {
+    /// The status as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let current = self.0.current.load();
+        let read_at = Moment(self.0.read_at.load(Ordering::Relaxed));
+        serde_json::to_string_pretty(&current.document(read_at)).unwrap_or_default()
+    }
+
+    pub(super) fn looked(&self, now: Moment) {
+        self.0.read_at.store(now.0, Ordering::Relaxed);
+    }
+
+    pub(super) fn show(&self, current: &Current) {
+        self.0.current.store(Arc::new(current.clone()));
+    }
+}
+
+// === impl Current ===
+
+impl Current {
+    /// Takes in what came of a look.
+    pub(super) fn take(
+        &mut self,
+        settled: &Settled,
+        world: &World,
+        findings: Vec<Finding>,
+        now: Moment,
+    ) {
+        let time = time(now);
+        for (unit, plans) in &settled.plans {
+            match unit {
+                Unit::ProtectedService(key) => {
+                    let before = self.services.remove(key).unwrap_or_default();
+                    let report = plans.iter().find_map(|plan| match plan {
+                        Plan::ServiceStatus { report, .. } => Some(report),
+                        _ => None,
+                    });
+                    let status = report.map(|report| report.to_status(&before.conditions, time));
+                    self.services
+                        .extend(status.map(|status| (key.clone(), status)));
+                }
+                Unit::Provider(name) => {
+                    let before = self.providers.remove(name).unwrap_or_default();
+                    let report = plans.iter().find_map(|plan| match plan {
+                        Plan::ProviderStatus { report, .. } => Some(report),
+                        _ => None,
+                    });
+                    let status = report.map(|report| report.to_status(&before.conditions, time));
+                    self.providers
+                        .extend(status.map(|status| (Arc::clone(name), status)));
+                }
+                Unit::Endpoint(_) | Unit::Host(_) | Unit::Ingress(_) => {}
+            }
+        }
+        self.places = self.places_of(world);
+        self.findings = findings;
+        self.changed_at = now;
+    }
+
+    /// The hosts that are to be protected, with their states.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = &HostStatus> {
+        self.services.values().flat_map(|status| &status.hosts)
+    }
+
+    /// How many services there are.
+    pub(super) fn services(&self) -> usize {
+        self.services.len()
+    }
+
+    /// How many providers there are.
+    pub(super) fn providers(&self) -> usize {
+        self.providers.len()
+    }
+
+    /// What is wrong.
+    pub(super) fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    fn places_of(&self, world: &World) -> BTreeMap<String, Shown> {
+        let services = self.services.keys().map(|key| {
+            let own = world
+                .service(key)
+                .and_then(|service| service.source.as_ref());
+            let of_ingress = || {
+                world
+                    .ingress(key)
+                    .and_then(|ingress| ingress.source.as_ref())
+            };
+            (key.to_string(), own.or_else(of_ingress))
+        });
+        let providers = self.providers.keys().map(|name| {
+            let provider = world.provider(name);
+            (
+                name.to_string(),
+                provider.and_then(|provider| provider.source.as_ref()),
+            )
+        });
+        services
+            .chain(providers)
+            .filter_map(|(name, source)| {
+                let source = source?;
+                let shown = Shown {
+                    file: Arc::clone(&source.file),
+                    line: source.line,
+                };
+                Some((name, shown))
+            })
+            .collect()
+    }
+
+    fn document(&self, read_at: Moment) -> Document<'_> {
+        let services = self.services.iter().map(|(key, status)| ServiceDocument {
+            namespace: &key.namespace,
+            name: &key.name,
+            source: self.places.get(&key.to_string()),
+            conditions: conditions(&status.conditions),
+            hosts: &status.hosts,
+            policy_hash: status.policy_hash.as_deref(),
+        });
+        let providers = self
+            .providers
+            .iter()
+            .map(|(name, status)| ProviderDocument {
+                name,
+                source: self.places.get(&**name),
+                conditions: conditions(&status.conditions),
+                issuer: status.issuer.as_deref(),
+            });
+        Document {
+            read_at: time(read_at).to_string(),
+            changed_at: time(self.changed_at).to_string(),
+            protected_services: services.collect(),
+            identity_providers: providers.collect(),
+            findings: self.findings.iter().map(FindingDocument::from).collect(),
+        }
+    }
+}
+
+impl<'s> From<&'s Finding> for FindingDocument<'s> {
+    fn from(finding: &'s Finding) -> Self {
+        Self {
+            severity: finding.severity.as_str(),
+            file: finding.file.as_deref(),
+            line: finding.line,
+            column: finding.column,
+            object: finding.object.as_ref().map(ToString::to_string),
+            reason: finding.reason.map(|reason| reason.as_str()),
+            message: &finding.message,
+        }
+    }
+}
+
+impl<'s> From<&'s Condition> for ConditionDocument<'s> {
+    fn from(condition: &'s Condition) -> Self {
+        Self {
+            kind: &condition.type_,
+            status: &condition.status,
+            reason: &condition.reason,
+            message: &condition.message,
+            last_transition_time: condition.last_transition_time.0.to_string(),
+        }
+    }
+}
+
+fn conditions(conditions: &[Condition]) -> Vec<ConditionDocument<'_>> {
+    conditions.iter().map(ConditionDocument::from).collect()
+}
+
+fn time(moment: Moment) -> Timestamp {
+    let seconds = i64::try_from(moment.0).unwrap_or(i64::MAX);
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
