@@ -2,18 +2,21 @@
 //! mounted over a network or shared with a virtual machine tell nothing.
 //!
 //! Folders are watched, never single files: editors, certbot and Kubernetes all replace a file or a link by a rename,
-//! and a watch on the file itself would stay with the old one. What a look finds is the caller's business.
+//! and a watch on the file itself would stay with the old one. A file that is being written is waited for, as far as
+//! the kernel tells that. What a look finds is the caller's business.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use notify::{
     Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher,
-    event::{AccessKind, AccessMode},
+    event::{AccessKind, AccessMode, ModifyKind},
 };
 use tokio::{
     sync::mpsc,
@@ -26,8 +29,9 @@ pub struct FileWatch {
     told: mpsc::Receiver<()>,
     tell: mpsc::Sender<()>,
     watcher: Option<RecommendedWatcher>,
-    watched: Vec<Option<Identity>>,
+    watched: Places,
     complained: bool,
+    half_written: HalfWritten,
 }
 
 /// A folder to watch.
@@ -39,13 +43,23 @@ pub struct Watched {
     pub with_folders_in_it: bool,
 }
 
-/// Which folder a path leads to: after a link is swapped it is another one.
+/// The folders to watch, with those in them or without, and which folder each path leads to: after a link is swapped
+/// it is another one.
+type Places = BTreeMap<PathBuf, (bool, Option<Identity>)>;
+
+/// Device and inode.
 type Identity = (u64, u64);
+
+/// Files that somebody has begun to write and has not closed.
+#[derive(Clone, Default)]
+struct HalfWritten(Arc<Mutex<BTreeSet<PathBuf>>>);
 
 /// An editor writes a file in several steps; a step seldom takes longer.
 const QUIET: Duration = Duration::from_millis(30);
 /// A folder that never comes to rest is read all the same.
 const RESTLESS: Duration = Duration::from_millis(300);
+/// So long a file that is being written is waited for: its first half may look like a whole.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a change stays unseen of which the kernel tells nothing.
 const ANYWAY: Duration = Duration::from_secs(2);
 
@@ -62,8 +76,9 @@ impl FileWatch {
             told,
             tell,
             watcher: None,
-            watched: Vec::new(),
+            watched: Places::new(),
             complained: false,
+            half_written: HalfWritten::default(),
         };
         watch.renew();
         watch
@@ -73,22 +88,33 @@ impl FileWatch {
     pub async fn changed(&mut self) {
         let told = timeout(ANYWAY, self.told.recv()).await.is_ok();
         if told {
-            let restless = Instant::now() + RESTLESS;
-            loop {
-                let quiet = (Instant::now() + QUIET).min(restless);
-                if timeout_at(quiet, self.told.recv()).await.is_err() || Instant::now() >= restless
-                {
-                    break;
-                }
-            }
+            self.rest().await;
         }
-        if self.identities() != self.watched {
+        let patience = Instant::now() + PATIENCE;
+        while self.half_written.is_any() && Instant::now() < patience {
+            let _ = timeout_at(patience, self.told.recv()).await;
+            self.rest().await;
+        }
+        // Whoever still holds a file open has had their time.
+        self.half_written.forget();
+        if self.places() != self.watched {
             self.renew();
         }
     }
 
+    /// Waits until nothing happens for a moment.
+    async fn rest(&mut self) {
+        let end = Instant::now() + RESTLESS;
+        loop {
+            let quiet = (Instant::now() + QUIET).min(end);
+            if timeout_at(quiet, self.told.recv()).await.is_err() || Instant::now() >= end {
+                return;
+            }
+        }
+    }
+
     fn renew(&mut self) {
-        self.watched = self.identities();
+        self.watched = self.places();
         match self.watcher() {
             Ok(watcher) => {
                 self.watcher = Some(watcher);
@@ -112,30 +138,97 @@ impl FileWatch {
 
     fn watcher(&self) -> notify::Result<RecommendedWatcher> {
         let tell = self.tell.clone();
+        let half_written = self.half_written.clone();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if event.as_ref().is_ok_and(is_no_change) {
-                return;
+            if let Ok(event) = &event {
+                half_written.note(event);
+                if is_no_change(event) {
+                    return;
+                }
             }
             // A full channel has the message already.
             let _ = tell.try_send(());
         })?;
-        for folder in &self.folders {
-            let mode = if folder.with_folders_in_it {
+        for (path, (with_folders_in_it, _)) in &self.watched {
+            let mode = if *with_folders_in_it {
                 RecursiveMode::Recursive
             } else {
                 RecursiveMode::NonRecursive
             };
-            watcher.watch(&folder.path, mode)?;
-            if let Some(parent) = link_parent(&folder.path) {
-                watcher.watch(parent, RecursiveMode::NonRecursive)?;
+            let watching = watcher.watch(path, mode);
+            // Where a link leads may be out of sight; the folders themselves may not.
+            if self.folders.iter().any(|folder| folder.path == *path) {
+                watching?;
             }
         }
         Ok(watcher)
     }
 
-    fn identities(&self) -> Vec<Option<Identity>> {
-        let folders = self.folders.iter();
-        folders.map(|folder| identity(&folder.path)).collect()
+    /// The folders; the one that holds a folder which is a link, since the link may be swapped; and those that hold
+    /// the files to which links in the folders lead.
+    fn places(&self) -> Places {
+        let mut places: BTreeMap<PathBuf, bool> = BTreeMap::new();
+        for Watched { path, .. } in &self.folders {
+            if let Some(parent) = link_parent(path) {
+                places.entry(parent.to_owned()).or_default();
+            }
+            let entries = fs::read_dir(path).into_iter().flatten().flatten();
+            let links = entries
+                .map(|entry| entry.path())
+                .filter(|path| path.is_symlink());
+            let targets = links.filter_map(|link| fs::canonicalize(link).ok());
+            let here = fs::canonicalize(path).ok();
+            for target in targets {
+                if let Some(holder) = target
+                    .parent()
+                    .filter(|holder| Some(*holder) != here.as_deref())
+                {
+                    places.entry(holder.to_owned()).or_default();
+                }
+            }
+        }
+        for folder in &self.folders {
+            places.insert(folder.path.clone(), folder.with_folders_in_it);
+        }
+        places
+            .into_iter()
+            .map(|(path, with_folders_in_it)| {
+                let identity = identity(&path);
+                (path, (with_folders_in_it, identity))
+            })
+            .collect()
+    }
+}
+
+// === impl HalfWritten ===
+
+impl HalfWritten {
+    /// Only Linux tells when a file is closed; elsewhere there is nothing to wait for.
+    fn note(&self, event: &Event) {
+        let Ok(mut files) = self.0.lock() else { return };
+        for path in &event.paths {
+            match event.kind {
+                EventKind::Modify(ModifyKind::Data(_)) if cfg!(target_os = "linux") => {
+                    files.insert(path.clone());
+                }
+                EventKind::Access(AccessKind::Close(AccessMode::Write))
+                | EventKind::Modify(ModifyKind::Name(_))
+                | EventKind::Remove(_) => {
+                    files.remove(path);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn is_any(&self) -> bool {
+        self.0.lock().is_ok_and(|files| !files.is_empty())
+    }
+
+    fn forget(&self) {
+        if let Ok(mut files) = self.0.lock() {
+            files.clear();
+        }
     }
 }
 

@@ -235,7 +235,7 @@ async fn a_broken_file_closes_what_it_covers_and_nothing_else() {
         ),
         (
             format!("{WIKI}---{WIKI}"),
-            "Ingress demo/wiki stands in wiki.yml and in wiki.yml",
+            "Ingress demo/wiki stands in wiki.yml:2 and in wiki.yml:20",
         ),
     ] {
         bench.write("wiki.yml", &broken);
