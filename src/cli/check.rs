@@ -14,12 +14,13 @@ use serde::Serialize;
 use crate::{
     folder::{self, Checked, Finding, FindingDocument, Paths, Severity},
     resolve::Standalone,
-    settings::PublicOptions,
+    settings::{self, OriginalUriHeader, PublicOptions},
 };
 
 /// Say what is wrong with a folder of manifests, or likely so: FILE:LINE:COLUMN, for editors and CI
 ///
-/// Reads them as `serve` would, and serves nothing. Exits with 0 if nothing is wrong, with 1 if something is.
+/// Reads them as `serve` would with the same options, and serves nothing. Exits with 0 if nothing is wrong, with 1 if
+/// something is.
 #[derive(Args, Debug)]
 pub(super) struct Options {
     /// The folder with manifests
@@ -30,9 +31,13 @@ pub(super) struct Options {
     #[arg(long, env = "VESTIBULE_SECRETS_DIR", value_name = "DIR")]
     secrets_dir: Option<PathBuf>,
 
-    /// As in `serve`: Vestibule is the proxy too, so every host needs an upstream
+    /// As given to `serve`: Vestibule is the proxy too, so it sees all paths, and every host needs an upstream
     #[arg(long, env = "VESTIBULE_FRONT_DOOR", value_name = "ADDRESS")]
     front_door: Option<String>,
+
+    /// As given to `serve`: nginx tells paths, so rules by path can be kept
+    #[arg(long, env = "VESTIBULE_ORIGINAL_URI_HEADER", value_name = "NAME", value_parser = settings::original_uri_header)]
+    original_uri_header: Option<OriginalUriHeader>,
 
     /// Warnings fail the check too
     #[arg(long)]
@@ -77,10 +82,13 @@ pub(super) fn run(options: Options) -> anyhow::Result<ExitCode> {
         manifests: empty_is_none(Some(options.manifests)).context("--manifests names no folder")?,
         secrets: empty_is_none(options.secrets_dir),
     };
+    let front_door = options
+        .front_door
+        .is_some_and(|address| !address.is_empty());
+    let OriginalUriHeader(original_uri) = options.original_uri_header.unwrap_or_default();
     let standalone = Standalone {
-        front_door: options
-            .front_door
-            .is_some_and(|address| !address.is_empty()),
+        front_door,
+        paths_are_told: front_door || original_uri.is_some(),
     };
     let checked = folder::check(&paths, &installation, standalone)?;
     let count = |severity| {

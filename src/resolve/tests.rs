@@ -1,6 +1,7 @@
 //! A small cluster in memory: manifests in, what follows out, and an API server that does what the plans say.
 
 mod absence;
+mod advice;
 mod closing;
 mod folding;
 mod providers;

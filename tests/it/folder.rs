@@ -1,5 +1,10 @@
 //! A folder in force: what is served of it, before and after every kind of edit.
 
+mod check;
+mod hosts;
+mod reload;
+mod serve;
+
 use std::{
     fs,
     os::unix::fs::symlink,
@@ -14,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use vestibule::{
     clock::Clock,
     folder::{Folder, Metrics, Paths},
-    policy::{Host, Origin, Scheme},
+    policy::{Host, Origin, Policy, Scheme},
     published::{Access, IDENTITY_HEADERS, Installation, Table},
     resolve::Standalone,
 };
@@ -134,6 +139,15 @@ impl Bench {
         }
     }
 
+    /// The policy in force.
+    fn policy(&self, service: &str) -> Option<Arc<Policy>> {
+        let table = self.table.load();
+        match &table.service(service)?.access {
+            Access::Open(policy) => Some(Arc::clone(policy)),
+            Access::Closed(_) => None,
+        }
+    }
+
     /// Waits until the state begins so; says how long that took.
     async fn becomes(&self, service: &str, expected: &str) -> Duration {
         let start = Instant::now();
@@ -235,7 +249,7 @@ async fn a_broken_file_closes_what_it_covers_and_nothing_else() {
         ),
         (
             format!("{WIKI}---{WIKI}"),
-            "Ingress demo/wiki stands in wiki.yml:2 and in wiki.yml:20",
+            "Ingress demo/wiki stands in wiki.yml:2 and in wiki.yml:19",
         ),
     ] {
         bench.write("wiki.yml", &broken);

@@ -1,0 +1,184 @@
+//! `vestibule check`, as CI runs it.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use tempfile::TempDir;
+
+use super::{GRAFANA, GRAFANA_SERVICE, PROVIDER, WIKI};
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+fn check(manifests: &Path, options: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_vestibule"))
+        .arg("check")
+        .arg("--manifests=.")
+        .args(options)
+        .current_dir(manifests)
+        .env_remove("VESTIBULE_SECRETS_DIR")
+        .output()
+        .unwrap()
+}
+
+fn text(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_folder_in_order_passes() {
+    let folder = folder(&[
+        ("provider.yaml", PROVIDER),
+        ("wiki.yml", WIKI),
+        ("b.yaml", GRAFANA),
+        ("c.yaml", GRAFANA_SERVICE),
+    ]);
+    let output = check(
+        folder.path(),
+        &["--public-scheme=http", "--insecure-http", "--strict"],
+    );
+    assert_eq!(
+        text(&output),
+        "2 services on 2 hosts, 1 identity provider in 4 files: 0 errors, 0 warnings\n"
+    );
+    assert!(output.status.success());
+}
+
+#[test]
+fn errors_and_warnings_say_where_they_are_and_errors_fail() {
+    let service = "apiVersion: vestibule.dev/v1alpha1
+kind: ProtectedService
+metadata: {name: app}
+spec:
+  hosts:
+  - host: app.corp.example
+    upstream: https://app:443
+  - host: app.corp.example:8080
+    upstream: app:80
+  allow:
+  - emailDomains: ['@corp.example']
+";
+    let shadowed = "# The wiki
+apiVersion: vestibule.dev/v1alpha1
+kind: ProtectedService
+metadata: {name: wiki}
+spec:
+  hosts: [{host: wiki.corp.example, upstream: 'wiki:80'}]
+  allow:
+  - emails: [ann@corp]
+  rules:
+  - access: Denied
+    paths: [{type: Prefix, value: /internal/}]
+  - access: Public
+    paths:
+    - {type: Exact, value: /oauth2/x}
+    - {type: Prefix, value: /internal/assets/}
+---
+kind: ConfigMap
+apiVersion: v1
+metadata: {name: notes}
+";
+    let typo = GRAFANA_SERVICE.replace("groups:", "group:");
+    let (provider, _) = PROVIDER.split_once("---").unwrap();
+    let folder = folder(&[
+        ("app.yaml", service),
+        ("grafana.yaml", &typo),
+        ("provider.yaml", &provider.replace("http:", "https:")),
+        ("wiki.yaml", shadowed),
+    ]);
+    let output = check(folder.path(), &["--front-door=:443"]);
+    insta::assert_snapshot!(text(&output), @r#"
+    ./app.yaml:7:5: error: ProtectedService default/app: spec.hosts[0].upstream: "https://app:443" speaks https; the way to a service is plain http, inside a machine or a container network.
+    ./app.yaml:8:5: error: ProtectedService default/app: spec.hosts[1].host: "app.corp.example:8080" is not a host name such as wiki.corp.example, nor *. and one: no port, no scheme, no path. Requests for it are refused.
+    ./app.yaml:11:5: error: ProtectedService default/app: spec.allow[0].emailDomains: "@corp.example" is not a domain; write corp.example, without the @. The service is closed until that is mended.
+    ./grafana.yaml:2:1: error: ProtectedService demo/grafana: there is no Ingress demo/grafana. It will be protected as soon as there is.
+    ./grafana.yaml:7:12: error: spec.allow[0].group: unknown field `group`, expected one of `provider`, `emailDomains`, `emails`, `groups`, `claims`
+    ./wiki.yaml:8:14: warning: ProtectedService default/wiki: spec.allow[0].emails[0]: corp is a domain without a dot, and no address on the internet ends so. Write all of it, such as corp.example.
+    ./wiki.yaml:14:7: warning: ProtectedService default/wiki: spec.rules[1].paths[0]: /oauth2/x never applies: what lies under /oauth2 is Vestibule's own (--endpoint-prefix).
+    ./wiki.yaml:15:7: warning: ProtectedService default/wiki: spec.rules[1].paths[1]: everybody sees what lies below /internal/assets/, signed in or not, although spec.rules[0] has /internal/ Denied: the longer path wins. If that is meant, name the paths as Exact.
+    ./wiki.yaml:17:1: warning: ConfigMap notes is of no concern here and was passed over
+    Not checked without --secrets-dir: Secret example-client
+    3 services on 2 hosts, 1 identity provider in 4 files: 5 errors, 4 warnings
+    "#);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn warnings_fail_only_if_asked_to() {
+    let folder = folder(&[(
+        "unused.yaml",
+        "apiVersion: vestibule.dev/v1alpha1
+kind: IdentityProvider
+metadata: {name: unused}
+spec: {type: Google, clientID: x, clientSecretRef: {name: y}}
+",
+    )]);
+    let lax = check(folder.path(), &[]);
+    assert_eq!(
+        text(&lax),
+        "./unused.yaml:4:1: warning: IdentityProvider unused: no service uses it.
+Not checked without --secrets-dir: Secret y
+0 services on 0 hosts, 1 identity provider in 1 file: 0 errors, 1 warning\n"
+    );
+    assert!(lax.status.success());
+    let strict = check(folder.path(), &["--strict"]);
+    assert_eq!((strict.status.code(), strict.stdout), (Some(1), lax.stdout));
+}
+
+#[test]
+fn a_secret_is_missed_only_where_secrets_are_looked_for() {
+    let (provider, _) = PROVIDER.split_once("---").unwrap();
+    let folder = folder(&[("provider.yaml", provider), ("wiki.yaml", WIKI)]);
+    let options = ["--public-scheme=http", "--insecure-http"];
+    let without = check(folder.path(), &options);
+    assert!(without.status.success(), "{without:?}");
+    assert!(text(&without).contains("Not checked without --secrets-dir: Secret example-client"));
+    let secrets = TempDir::new().unwrap();
+    let secrets_dir = format!("--secrets-dir={}", secrets.path().display());
+    let with = check(folder.path(), &[&options[..], &[&secrets_dir]].concat());
+    assert_eq!(with.status.code(), Some(1));
+    assert!(
+        text(&with).contains("./provider.yaml:9:3: error: IdentityProvider example: spec.clientSecretRef: there is no Secret example-client"),
+        "{}",
+        text(&with)
+    );
+}
+
+#[test]
+fn machines_read_json() {
+    let typo = GRAFANA_SERVICE.replace("groups:", "group:");
+    let folder = folder(&[("a.yaml", &typo)]);
+    let output = check(folder.path(), &["--output=json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["errors"], 2);
+    let first = &report["findings"][0];
+    assert_eq!(
+        (&first["file"], &first["line"]),
+        (&"a.yaml".into(), &7.into())
+    );
+    assert_eq!(first["severity"], "error");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_no_folder_in_order() {
+    let output = Command::new(env!("CARGO_BIN_EXE_vestibule"))
+        .args(["check", "--manifests", "/nowhere/at/all"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("/nowhere/at/all: No such file or directory"),
+        "{said}"
+    );
+}
