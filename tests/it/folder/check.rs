@@ -160,12 +160,12 @@ fn machines_read_json() {
     let output = check(folder.path(), &["--output=json"]);
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["errors"], 2);
-    let first = &report["findings"][0];
+    let second = &report["findings"][1];
     assert_eq!(
-        (&first["file"], &first["line"]),
+        (&second["file"], &second["line"]),
         (&"a.yaml".into(), &7.into())
     );
-    assert_eq!(first["severity"], "error");
+    assert_eq!(second["severity"], "error");
     assert_eq!(output.status.code(), Some(1));
 }
 

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io::Write,
     os::unix::fs::symlink,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -96,7 +97,8 @@ async fn a_file_outside_that_a_link_leads_to_is_watched_too() {
 #[tokio::test]
 async fn what_cannot_be_read_any_more_is_closed_as_it_was() {
     let bench = Bench::start(&everything());
-    let lose: [(&str, fn(&std::path::Path)); 4] = [
+    type Loss = fn(&Path);
+    let lose: [(&str, Loss); 4] = [
         // Container engines make a folder where the file to be mounted is missing.
         ("wiki.yml: cannot be read: it is a folder", |path| {
             fs::create_dir(path).unwrap()
