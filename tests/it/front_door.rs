@@ -2,9 +2,12 @@
 
 mod bench;
 mod failures;
+mod forwarded;
+mod hostile;
 mod hosts;
 mod http2;
 mod judged;
+mod limits;
 mod recorder;
 mod streams;
 mod upgrades;

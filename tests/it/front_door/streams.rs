@@ -5,10 +5,13 @@ use std::time::Duration;
 use axum::body::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
 
-use super::bench::{Bench, HOST, Seen, values};
+use super::{
+    bench::{Bench, HOST, Seen, is_closed, read_until, values},
+    recorder::{Recorder, Then},
+};
 
 #[tokio::test]
 async fn fifty_megabytes_arrive_octet_by_octet_framed_anew() {
@@ -84,4 +87,70 @@ async fn both_directions_stream_while_the_request_is_still_being_sent() {
             seen.push_str(&String::from_utf8_lossy(&buffer[..read]));
         }
     }
+}
+
+#[tokio::test]
+async fn an_upload_waits_for_the_service_and_is_not_kept_here() {
+    // A service that takes the connection and reads nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let bench = Bench::before(&listener.local_addr().unwrap().to_string()).await;
+    let head = "POST / HTTP/1.1\r\nhost: open.example\r\ncontent-length: 1000000000\r\n\r\n";
+    let mut client = bench.opened(head).await;
+    let (_deaf, _) = listener.accept().await.unwrap();
+    let chunk = vec![7; 1 << 20];
+    let mut sent = 0;
+    let stalled = async {
+        loop {
+            client.write_all(&chunk).await.unwrap();
+            sent += chunk.len();
+        }
+    };
+    let stalled = tokio::time::timeout(Duration::from_secs(3), stalled).await;
+    let Err(_) = stalled;
+    // What the kernel keeps for four sockets, and no more.
+    assert!(sent < 100 << 20, "{sent}");
+}
+
+#[tokio::test]
+async fn an_event_arrives_before_the_next_one_is_written() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let bench = Bench::before(&listener.local_addr().unwrap().to_string()).await;
+    let request = "GET /events HTTP/1.1\r\nhost: open.example\r\naccept: text/event-stream\r\n\r\n";
+    let mut client = bench.opened(request).await;
+    let (mut service, _) = listener.accept().await.unwrap();
+    read_until(&mut service, "\r\n\r\n").await;
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+    service.write_all(head.as_bytes()).await.unwrap();
+    read_until(&mut client, "\r\n\r\n").await;
+    for event in ["data: one\n\n", "data: two\n\n"] {
+        service.write_all(event.as_bytes()).await.unwrap();
+        read_until(&mut client, event).await;
+    }
+    // A reader that goes away ends the feed.
+    drop(client);
+    assert!(is_closed(&mut service).await);
+}
+
+#[tokio::test]
+async fn trailers_of_a_response_reach_a_client_that_reads_them() {
+    let service = Recorder::start(&[Then::Answer(
+        "HTTP/1.1 200 OK\r\ntrailer: x-sum\r\ntransfer-encoding: chunked\r\n\r\n\
+         2\r\nok\r\n0\r\nx-sum: 7\r\nset-cookie: vestibule-http=planted\r\n\r\n",
+    )])
+    .await;
+    let bench = Bench::before(&service.address.to_string()).await;
+    let head = "GET / HTTP/1.1\r\nhost: open.example\r\n";
+    let reads = format!("{head}connection: te, close\r\nte: trailers\r\n\r\n");
+    assert!(
+        bench
+            .raw(&reads)
+            .await
+            .body
+            .ends_with("0\r\nx-sum: 7\r\n\r\n")
+    );
+    let does_not = format!("{head}connection: close\r\n\r\n");
+    assert!(bench.raw(&does_not).await.body.ends_with("\r\n0\r\n\r\n"));
+    let requests = service.requests();
+    assert!(requests[0].contains("te: trailers\r\n") && requests[0].contains("connection: te\r\n"));
+    assert!(!requests[1].contains("\r\nte:"));
 }
