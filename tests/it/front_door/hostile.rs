@@ -194,7 +194,7 @@ async fn a_line_ends_where_everybody_sees_it_end() {
         "x-folded: 1\r\n 2\r\n",
         "x-folded: 1\r\n\t2\r\n",
         "x-return: 1\rx-auth-request-user: root\r\n",
-        "x-nul: 1\02\r\n",
+        "x-nul: a\0b\r\n",
         "x-space : 1\r\n",
         " x-leading: 1\r\n",
         "x-no-colon\r\n",

@@ -335,3 +335,17 @@ async fn an_upload_of_unknown_length_is_chunked_for_the_service() {
     assert!(!requests[0].contains("content-length"));
     assert!(requests[0].starts_with("POST / HTTP/1.1\r\n"));
 }
+
+#[tokio::test]
+async fn a_client_that_resets_its_stream_takes_its_request_along() {
+    let service = Recorder::start(&[Then::Wait]).await;
+    let bench = Bench::before(&service.address.to_string()).await;
+    let mut client = Client::connect(&bench.door).await;
+    let asking = client.send("https://open.example/", &[], "");
+    let waiting = service.wait_for("asked", |all, _| all == 1);
+    tokio::select! {
+        _ = asking => panic!("nobody answers"),
+        () = waiting => {}
+    }
+    service.wait_for("let go", |_, closed| closed == 1).await;
+}
