@@ -327,11 +327,7 @@ spec: {hosts: [{host: wiki}, {host: localhost}], allow: [{groups: [a]}]}
 #[test]
 fn advice_is_given_in_a_cluster_too() {
     let mut bench = Bench::usual();
-    bench.apply(&psvc(
-        "docs/p",
-        "wiki",
-        "allow: [{emailDomains: [gmail.com]}]",
-    ));
+    bench.apply(&psvc("p", "wiki", "allow: [{emailDomains: [gmail.com]}]"));
     expect(
         &about(&bench, &ObjectRef::ProtectedService(key("docs/p"))),
         &["spec.allow[0].emailDomains[0]: anybody in the world"],
