@@ -40,6 +40,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Until TLS is agreed on.
     pub handshake_timeout: Duration,
+    /// With TLS, where anybody may come: until a client takes some of what is sent to it.
+    pub write_timeout: Duration,
     /// Octets of request line and headers. Larger than what nginx passes (8 KiB targets escaped
     /// threefold, 32 KiB of headers), since a 431 to nginx is a 500 to the user.
     pub header_bytes: usize,
@@ -67,6 +69,7 @@ impl Default for Limits {
         Self {
             header_timeout: Duration::from_secs(30),
             handshake_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(60),
             header_bytes: 96 * 1024,
             connections: 10_000,
             drain: Duration::from_secs(20),

@@ -4,6 +4,7 @@
 mod choice;
 mod files;
 mod follow;
+mod stall;
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
@@ -25,7 +26,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use self::choice::Choice;
+use self::{choice::Choice, stall::Stalling};
 pub use self::{
     files::{CertificateFiles, Fault},
     follow::{Certificates, NoTls},
@@ -78,7 +79,7 @@ impl Tls {
         B::Error: std::error::Error + Send + Sync,
     {
         let stream = tokio::select! {
-            agreed = timeout(limits.handshake_timeout, self.agree(stream)) => agreed,
+            agreed = timeout(limits.handshake_timeout, self.agree(stream, limits)) => agreed,
             () = connection.stopped() => return,
         };
         let stream = match stream {
@@ -101,7 +102,11 @@ impl Tls {
     }
 
     /// The handshake; `None` if it is plain HTTP that the client speaks, which is told to it.
-    async fn agree(&self, stream: TcpStream) -> io::Result<Option<TlsStream<TcpStream>>> {
+    async fn agree(
+        &self,
+        stream: TcpStream,
+        limits: Limits,
+    ) -> io::Result<Option<TlsStream<Stalling<TcpStream>>>> {
         let mut first = [0];
         stream.peek(&mut first).await?;
         // A handshake begins with 22, and a method with a letter.
@@ -109,6 +114,7 @@ impl Tls {
             timeout(PLAIN, explain(stream)).await.ok();
             return Ok(None);
         }
+        let stream = Stalling::new(stream, limits.write_timeout);
         self.0.accept(stream).await.map(Some)
     }
 }

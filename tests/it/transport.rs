@@ -212,13 +212,16 @@ async fn text(response: Response<Incoming>) -> String {
     String::from_utf8(body.unwrap().unwrap().to_bytes().to_vec()).unwrap()
 }
 
-/// Says what it was asked and by whom; `/held` waits.
+/// Says what it was asked and by whom; `/held` waits, and `/large` says more than any buffer holds.
 async fn echo(
     request: Request<Incoming>,
     release: Arc<Notify>,
 ) -> Result<Response<Full<Bytes>>, std::convert::Infallible> {
     if request.uri().path() == "/held" {
         release.notified().await;
+    }
+    if request.uri().path() == "/large" {
+        return Ok(Response::new(Full::from(vec![0; 64 * 1024 * 1024])));
     }
     let Peer(peer) = request.extensions().get::<Peer>().unwrap();
     let answer = format!(

@@ -125,6 +125,7 @@ async fn other_noise_is_closed() {
 
 fn impatient() -> Limits {
     Limits {
+        write_timeout: Duration::from_millis(500),
         handshake_timeout: Duration::from_millis(300),
         header_timeout: Duration::from_millis(500),
         connections: 2,
@@ -173,6 +174,28 @@ async fn idle_connections_are_closed_and_busy_ones_are_not() {
         assert!(start.elapsed() < LIMIT, "still open");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answer_gives_its_place_back() {
+    let bench = Bench::start(impatient()).await;
+    let mut greedy = Vec::new();
+    for _ in 0..2 {
+        let mut stream = bench.connect("wiki.example", &["http/1.1"]).await;
+        let request = b"GET /large HTTP/1.1\r\nhost: wiki.example\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        greedy.push(stream);
+    }
+    let mut third = bench.connect("wiki.example", &["http/1.1"]).await;
+    // A slow reader is none: it takes a little every now and then.
+    let request = b"GET /large HTTP/1.1\r\nhost: wiki.example\r\nconnection: close\r\n\r\n";
+    third.write_all(request).await.unwrap();
+    let mut some = vec![0; 4 * 1024 * 1024];
+    for _ in 0..4 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        third.read_exact(&mut some).await.unwrap();
+    }
+    assert!(rest(&mut third).await.len() > 40 * 1024 * 1024);
 }
 
 #[tokio::test]
