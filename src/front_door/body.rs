@@ -11,8 +11,9 @@ use std::{
 use axum::body::Body;
 use bytes::{Buf, Bytes};
 use http::Response;
-use hyper::body::{Frame, Incoming, SizeHint};
-use tokio::time::Instant;
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use tokio::{runtime::Handle, time::Instant};
 
 use super::headers;
 use crate::policy::Host;
@@ -22,6 +23,8 @@ pub(super) struct Upload {
     body: Body,
     /// Octets that may still come.
     left: Option<u64>,
+    /// The client sends nothing before the body is asked for, and it has not been.
+    is_held_back: bool,
     progress: Progress,
 }
 
@@ -68,11 +71,15 @@ pub(super) enum Early {
     Service(#[from] hyper::Error),
 }
 
+/// How long the rest of a body is read that no service takes: a client that is still sending when its connection closes
+/// never sees the answer that says why.
+const LINGER: Duration = Duration::from_secs(5);
+
 // === impl Upload ===
 
 impl Upload {
-    /// A body that may have so many octets.
-    pub(super) fn new(body: Body, limit: Option<u64>) -> Self {
+    /// A body that may have so many octets; `is_held_back` until it is asked for, if the client expects that.
+    pub(super) fn new(body: Body, limit: Option<u64>, is_held_back: bool) -> Self {
         let state = State {
             stage: Stage::AwaitsService,
             moved: Instant::now(),
@@ -80,17 +87,34 @@ impl Upload {
         Self {
             body,
             left: limit,
+            is_held_back,
             progress: Progress(Arc::new(Mutex::new(state))),
         }
     }
 
     /// No body.
     pub(super) fn none() -> Self {
-        Self::new(Body::empty(), None)
+        Self::new(Body::empty(), None, false)
     }
 
     pub(super) fn progress(&self) -> Progress {
         self.progress.clone()
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if self.body.is_end_stream() || self.is_held_back {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let mut rest = std::mem::take(&mut self.body);
+        runtime.spawn(async move {
+            let reading = async { while let Some(Ok(_)) = rest.frame().await {} };
+            tokio::time::timeout(LINGER, reading).await.ok();
+        });
     }
 }
 
@@ -102,6 +126,7 @@ impl hyper::body::Body for Upload {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Early>>> {
+        self.is_held_back = false;
         let frame = match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Pending => {
                 self.progress.is_at(Stage::AwaitsClient);
@@ -113,8 +138,12 @@ impl hyper::body::Body for Upload {
         let data = match frame.map(|frame| frame.map(Frame::into_data)) {
             Some(Ok(Ok(data))) => data,
             // Trailers: some servers read them as headers, behind everything that was set here.
-            Some(Ok(Err(_))) | None => return Poll::Ready(None),
+            Some(Ok(Err(_))) | None => {
+                self.body = Body::empty();
+                return Poll::Ready(None);
+            }
             Some(Err(error)) => {
+                self.body = Body::empty();
                 self.progress.is_at(Stage::Broken);
                 return Poll::Ready(Some(Err(error.into())));
             }

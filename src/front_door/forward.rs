@@ -52,9 +52,8 @@ impl Inner {
         upstream: &Arc<str>,
         identity: Option<IdentityHeaders>,
     ) -> Result<Response<Body>, Failure> {
-        if self.is_too_long(request.headers()) {
-            return Err(Failure::TooLong);
-        }
+        let is_too_long = self.is_too_long(request.headers());
+        let is_held_back = request.headers().contains_key(EXPECT);
         let offer = Offer::take(&mut request);
         let connection = request.extensions().get::<Connection>().cloned();
         let again = offer.is_some().then(|| head_of(&request));
@@ -66,7 +65,10 @@ impl Inner {
         // What was noted on the way here is not the service's connection's.
         request.extensions_mut().clear();
         let limit = self.settings.max_body;
-        let request = request.map(|body| Upload::new(body, limit));
+        let request = request.map(|body| Upload::new(body, limit, is_held_back));
+        if is_too_long {
+            return Err(Failure::TooLong);
+        }
         let mut response = self.upstreams.send(upstream, request).await?;
 
         *response.version_mut() = Version::HTTP_11;

@@ -8,9 +8,11 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use vestibule::front_door::Settings;
+
 use super::{
     bench::{Bench, HOST, Seen, is_closed, read_until, values},
-    recorder::{Recorder, Then},
+    recorder::{OK, Recorder, Then},
 };
 
 #[tokio::test]
@@ -153,4 +155,32 @@ async fn trailers_of_a_response_reach_a_client_that_reads_them() {
     let requests = service.requests();
     assert!(requests[0].contains("te: trailers\r\n") && requests[0].contains("connection: te\r\n"));
     assert!(!requests[1].contains("\r\nte:"));
+}
+
+#[tokio::test]
+async fn whoever_is_still_sending_learns_why_nobody_reads() {
+    const LENGTH: usize = 20 << 20;
+    let service = Recorder::start(&[Then::Answer(OK)]).await;
+    let settings = Settings {
+        max_body: Some(1000),
+        ..Settings::default()
+    };
+    let limited = Bench::with(&service.address.to_string(), settings).await;
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let down = Bench::before(&address).await;
+    let chunked = format!("transfer-encoding: chunked\r\n\r\n{LENGTH:x}\r\n");
+    let announced = format!("content-length: {LENGTH}\r\n\r\n");
+    for (bench, framing, status) in [
+        (&limited, &chunked, "413 "),
+        (&limited, &announced, "413 "),
+        (&down, &announced, "502 "),
+    ] {
+        let head = format!("POST / HTTP/1.1\r\nhost: open.example\r\n{framing}");
+        let mut client = bench.opened(&head).await;
+        client.write_all(&vec![7; LENGTH]).await.unwrap();
+        read_until(&mut client, status).await;
+    }
+    assert!(service.requests().is_empty());
 }
