@@ -13,8 +13,9 @@ use crate::{
     session::{Attempt, AttemptPurpose, HandOffRequest, Keys, Secrets, State, random, set_cookie},
 };
 
-/// Browsers keep 4096 octets of a cookie, name and attributes included, and sealing takes a third more.
-const LONGEST_CARRIED: usize = 2000;
+/// Browsers keep 4096 octets of a cookie, and nginx takes as much for the whole head of an answer, which also says where
+/// the provider is; sealing takes a third more.
+const LONGEST_CARRIED: usize = 1500;
 
 /// What sign-in must bring.
 pub(super) struct Wish<'a> {

@@ -18,6 +18,10 @@ use crate::{
     },
 };
 
+/// nginx reads the head of an answer into 4 KiB unless told otherwise, and makes a 502 of a longer one: what is left
+/// for a session and where it leads, beside everything else that the answer says.
+const SESSION_AND_LOCATION: usize = 3250;
+
 /// `/finish?ticket=…`: receives a hand-off from the auth host.
 pub(super) async fn finish(State(endpoint): State<Arc<Endpoint>>, asked: Asked) -> Response {
     let show = |page: Page| page.answer(&endpoint, asked.audience, &asked.request_id);
@@ -72,7 +76,18 @@ pub(super) fn land(
         groups: entry.named_groups.clone(),
         claims: entry.named_claims.clone(),
     };
-    let Some(session) = issue(who, &named, keys, &asked.host, now, random) else {
+    let fits = |session: &String| session.len() + return_to.len() <= SESSION_AND_LOCATION;
+    let session = issue(who, &named, keys, &asked.host, now, random)
+        .filter(|session| fits(session))
+        // Groups that no rule of the host names can go; where the person wanted to go matters more.
+        .or_else(|| {
+            let mut who = who.clone();
+            who.groups_complete = false;
+            who.groups
+                .retain(|group| named.groups.iter().any(|name| **name == **group));
+            issue(&who, &named, keys, &asked.host, now, random)
+        });
+    let Some(session) = session else {
         return show(match table.provider(&who.provider) {
             Some(provider) => Page::identity_too_large(provider),
             None => Page::provider_gone(&who.provider),
@@ -95,7 +110,9 @@ pub(super) fn land(
     audit::signed_in(&asked.host, who, by_hand_off);
     // Checked again: the settings may have changed since the sign-in began.
     let to = ReturnTo::parse(return_to, &asked.host, endpoint.installation.origin)
-        .unwrap_or_else(|_| ReturnTo::root());
+        .ok()
+        .filter(|_| fits(&session))
+        .unwrap_or_else(ReturnTo::root);
     leave(to.as_str(), &cookies)
 }
 

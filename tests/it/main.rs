@@ -33,6 +33,8 @@ mod folder;
 #[cfg(test)]
 mod front_door;
 mod lease;
+#[cfg(test)]
+mod plain_nginx;
 mod product;
 #[cfg(test)]
 mod provider;
