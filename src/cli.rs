@@ -7,6 +7,7 @@ mod crd;
 mod demo;
 mod endpoint;
 mod health;
+mod render;
 mod serve;
 mod unprotect;
 
@@ -34,6 +35,7 @@ enum Command {
     Crd(crd::Options),
     Serve(Box<serve::Options>),
     Check(Box<check::Options>),
+    Render(render::Options),
     Demo(demo::Options),
     Health(health::Options),
 }
@@ -53,6 +55,7 @@ pub fn run() -> ExitCode {
         Command::Unprotect(options) => wait(unprotect::run(options)),
         Command::Crd(options) => crd::run(&options),
         Command::Serve(options) => wait(serve::run(*options)),
+        Command::Render(options) => render::run(options),
         Command::Demo(options) => wait(demo::run(options)),
         Command::Health(options) => wait(health::run(options)),
     };

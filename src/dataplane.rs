@@ -2,3 +2,4 @@
 
 pub mod check;
 pub mod ingress_nginx;
+pub mod nginx;

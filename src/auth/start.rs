@@ -33,7 +33,9 @@ pub(super) async fn by_name(
     State(endpoint): State<Arc<Endpoint>>,
     Path((namespace, ingress)): Path<(String, String)>,
     asked: Asked,
+    body: Body,
 ) -> Response {
+    read_to_its_end(&asked, body).await;
     start(
         &endpoint,
         &asked,
@@ -48,10 +50,7 @@ pub(super) async fn by_host(
     asked: Asked,
     body: Body,
 ) -> Response {
-    let reading = tokio::time::timeout(LONGEST_BODY, read_to_its_end(body));
-    if asked.was_sending() && reading.await.is_err() {
-        tracing::info!(host = %asked.host, request_id = asked.request_id, "the body that met no session did not end in time");
-    }
+    read_to_its_end(&asked, body).await;
     if endpoint.installation.auth_host.as_ref() == Some(&asked.host) {
         return at_auth_host(&endpoint, &asked).await;
     }
@@ -59,8 +58,14 @@ pub(super) async fn by_host(
 }
 
 /// nginx passes on the body of what met no session, and takes an answer before its end for a failure.
-async fn read_to_its_end(mut body: Body) {
-    while let Some(Ok(_)) = body.frame().await {}
+async fn read_to_its_end(asked: &Asked, mut body: Body) {
+    if !asked.was_sending() {
+        return;
+    }
+    let reading = async { while let Some(Ok(_)) = body.frame().await {} };
+    if tokio::time::timeout(LONGEST_BODY, reading).await.is_err() {
+        tracing::info!(host = %asked.host, request_id = asked.request_id, "the body that met no session did not end in time");
+    }
 }
 
 async fn start(endpoint: &Endpoint, asked: &Asked, named: Option<ServiceId>) -> Response {

@@ -1,8 +1,10 @@
 //! Set-up A: a central nginx with a server block for each service, which asks Vestibule with `auth_request`. The blocks
 //! are those of tests/data/set-up-a.conf, with nothing changed but addresses and files.
 
+mod live;
 mod paths;
 mod people;
+mod rendered;
 
 use std::{fs, net::SocketAddr, path::Path};
 
