@@ -6,17 +6,6 @@ use tracing_subscriber::EnvFilter;
 
 use crate::settings::{LogFormat, LogOptions};
 
-/// Warnings for whoever runs a command whose output is something else, on standard error.
-pub fn warn_on_standard_error() {
-    let lines = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::WARN)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .without_time();
-    // A second call would change nothing.
-    drop(lines.try_init());
-}
-
 /// Starts logging.
 ///
 /// # Errors

@@ -171,7 +171,7 @@ fn write_json(
 }
 
 /// `FILE:LINE:COLUMN: error: MESSAGE`, with a path that an editor can follow.
-fn line(finding: &Finding, manifests: &Path) -> String {
+pub(super) fn line(finding: &Finding, manifests: &Path) -> String {
     let place = match finding.place() {
         Some(place) => manifests.join(place).display().to_string(),
         None => manifests.display().to_string(),

@@ -4,13 +4,16 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use prometheus_client::registry::Registry;
 
+use super::check;
 use crate::{
+    clock::Clock,
     dataplane::nginx::{self, Address, Site, Size, Upstream, Word},
-    folder::{Folder, Paths},
+    folder::{self, Folder, Paths, Severity},
     policy::Scheme,
+    resolve::Standalone,
     settings::PublicOptions,
-    telemetry,
 };
 
 /// Print a proxy's configuration for a folder of manifests
@@ -79,16 +82,40 @@ struct Nginx {
 /// Prints it.
 pub(super) fn run(options: Options) -> anyhow::Result<()> {
     let Proxy::Nginx(options) = options.proxy;
-    telemetry::warn_on_standard_error();
     let installation = options.public.installation("vestibule", "vestibule");
     let installation = Arc::new(installation.map_err(anyhow::Error::msg)?);
-    let shown = options.manifests.display().to_string();
     let paths = Paths {
         manifests: options.manifests,
         secrets: None,
     };
-    // nginx tells the paths: that is what is printed here.
-    let folder = Folder::open(paths, Arc::clone(&installation), true).context("--manifests")?;
+    // Every path needs an upstream, and nginx tells the paths: that is what is printed here.
+    let standalone = Standalone {
+        front_door: true,
+        paths_are_told: true,
+    };
+    let checked = folder::check(&paths, &installation, standalone).context("--manifests")?;
+    let errors: Vec<String> = checked
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .map(|finding| check::line(finding, &paths.manifests))
+        .collect();
+    let shown = paths.manifests.display().to_string();
+    if !errors.is_empty() {
+        anyhow::bail!(
+            "nothing is printed while the manifests have errors: a service might be missing.\n{}",
+            errors.join("\n")
+        );
+    }
+    let metrics = folder::Metrics::register(&mut Registry::default());
+    let folder = Folder::open(
+        paths,
+        Arc::clone(&installation),
+        standalone,
+        metrics,
+        Clock::System,
+    )
+    .context("--manifests")?;
     let table = folder.table().load();
     if table.hosts().next().is_none() {
         anyhow::bail!(

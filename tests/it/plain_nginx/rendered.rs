@@ -294,10 +294,14 @@ async fn what_cannot_be_printed_is_an_error_and_nothing_is_printed() -> Result<(
     let told = format!("{:#}", told.expect_err("there is nothing to print"));
     assert!(told.contains("names a host"), "{told}");
     let echo = Echo::start().await?;
+    let corp = provider("corp", HOST).await?;
+    let corp =
+        identity_provider("corp", &corp).replace("  type: OIDC", "  type: OIDC\n  default: true");
+    fs::write(folder.path().join("corp.yaml"), corp)?;
     let hostile = ingress(
         "wiki",
         "'/a;} location /b { return 200'",
-        "vestibule.dev/protect: 'true'",
+        "vestibule.dev/protect: 'true', vestibule.dev/allowed-email-domains: corp.example",
         &echo,
     );
     fs::write(folder.path().join("wiki.yaml"), hostile)?;
@@ -308,5 +312,9 @@ async fn what_cannot_be_printed_is_an_error_and_nothing_is_printed() -> Result<(
         "{told}"
     );
     assert!(!told.contains("server {"), "{told}");
+    fs::write(folder.path().join("wiki.yaml"), "kind: [")?;
+    let told = render(folder.path(), &[]).await;
+    let told = format!("{:#}", told.expect_err("who knows what it was about"));
+    assert!(told.contains("wiki.yaml:1:"), "{told}");
     Ok(())
 }
