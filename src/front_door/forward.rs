@@ -7,7 +7,7 @@ use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode, Version,
     header::{ACCEPT, CONNECTION, CONTENT_LENGTH, EXPECT, TE, UPGRADE},
 };
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use super::{
     Inner,
@@ -79,6 +79,9 @@ impl Inner {
         headers::strip_hop_by_hop(response.headers_mut());
         headers::strip_our_set_cookies(response.headers_mut());
         if !switched {
+            if !response.body().is_end_stream() {
+                headers::ask_for_no_buffering(response.headers_mut());
+            }
             return Ok(Download::of(response, &asked.host, upstream));
         }
         let (Some(offer), Some(protocol), Some(request), Some(connection)) =

@@ -110,6 +110,15 @@ pub(super) fn strip_our_set_cookies(headers: &mut HeaderMap) {
     }
 }
 
+/// Asks nginx to pass an answer on as it comes. Left to itself it waits until it has some kilobytes, and a feed may
+/// never say so much. What a service says about it stands, and so does an answer whose end is in sight.
+pub(super) fn ask_for_no_buffering(headers: &mut HeaderMap) {
+    if !headers.contains_key(header::CONTENT_LENGTH) {
+        let buffering = headers.entry("x-accel-buffering");
+        buffering.or_insert(HeaderValue::from_static("no"));
+    }
+}
+
 fn pairs(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     line.as_bytes()
         .split(|octet| *octet == b';')
@@ -206,6 +215,20 @@ mod tests {
         let mut untouched = headers(&[("cookie", "a=1;b=2")]);
         strip_our_cookies(&mut untouched);
         assert_eq!(untouched[header::COOKIE], "a=1;b=2");
+    }
+
+    #[test]
+    fn nginx_is_asked_to_hold_back_no_answer_of_unknown_length() {
+        for (sent, said) in [
+            (&[("content-type", "text/event-stream")][..], Some("no")),
+            (&[("content-length", "5")], None),
+            (&[("x-accel-buffering", "yes")], Some("yes")),
+        ] {
+            let mut headers = headers(sent);
+            ask_for_no_buffering(&mut headers);
+            let now = headers.get("x-accel-buffering");
+            assert_eq!(now.map(|now| now.to_str().unwrap()), said);
+        }
     }
 
     #[test]
