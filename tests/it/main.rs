@@ -18,6 +18,8 @@ mod bench_traefik;
 mod borders;
 mod chart;
 #[cfg(test)]
+mod compose;
+#[cfg(test)]
 mod controller;
 // Clippy lets helpers of tests unwrap only where it sees this.
 #[cfg(test)]
