@@ -198,6 +198,9 @@ impl Standalone {
             tracing::info!(%address, "the auth endpoint serves");
         }
         if let Some(entrance) = self.front_door {
+            if let Some(certificates) = &entrance.certificates {
+                certificates.register(&mut registry);
+            }
             entrance.open(parts.gate, parts.router, &mut running, &stop)?;
         }
         if let Some(listener) = self.admin {

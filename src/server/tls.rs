@@ -1,6 +1,7 @@
 //! TLS on a listener: certificates from files, chosen by the name that the client asks for and replaced while it runs;
 //! HTTP/2 or HTTP/1.1 as ALPN chooses.
 
+mod age;
 mod choice;
 mod files;
 mod follow;

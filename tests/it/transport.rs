@@ -80,8 +80,25 @@ impl Authority {
     }
 
     fn issue_for(&self, key: KeyPair, names: &[&str]) -> Issued {
+        self.sign(key, names, |_| {})
+    }
+
+    /// A certificate that ends with the beginning of a year.
+    fn issue_until(&self, year: i32, names: &[&str]) -> Issued {
+        self.sign(KeyPair::generate().unwrap(), names, |params| {
+            params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        })
+    }
+
+    fn sign(
+        &self,
+        key: KeyPair,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Issued {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let params = CertificateParams::new(names).unwrap();
+        let mut params = CertificateParams::new(names).unwrap();
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Issued { certificate, key }
     }

@@ -6,11 +6,17 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{family::Family, gauge::Gauge},
+    registry::Registry,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Tls,
+    age::Age,
     choice::Choice,
     files::{Certificate, CertificateFiles, Contents, Fault, Fingerprint},
     provider,
@@ -27,6 +33,12 @@ pub struct Certificates {
     choice: Arc<Choice>,
     tls: Tls,
     clock: Clock,
+    ends: Family<FileLabels, Gauge>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FileLabels {
+    file: String,
 }
 
 /// TLS cannot be spoken.
@@ -55,19 +67,8 @@ struct Trouble {
     told: bool,
 }
 
-/// How far a certificate is from its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Age {
-    Good,
-    EndsSoon,
-    Ended,
-}
-
 /// Longer than a tool takes between writing the certificate and writing the key.
 const LASTING: Duration = Duration::from_secs(4);
-/// When it is time to look why nobody has renewed a certificate; at most a sixth of its life, since some live for six
-/// days only.
-const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 
 // === impl Certificates ===
 
@@ -88,10 +89,12 @@ impl Certificates {
             pairs,
             choice,
             clock,
+            ends: Family::default(),
         };
         for pair in &certificates.pairs {
             pair.introduce("a certificate is in force");
         }
+        certificates.tell_ends();
         certificates.watch_ages();
         Ok(certificates)
     }
@@ -100,6 +103,15 @@ impl Certificates {
     #[must_use]
     pub fn tls(&self) -> Tls {
         self.tls.clone()
+    }
+
+    /// Registers when each certificate in force ends, for alerts.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "tls_certificate_expiration_timestamp_seconds",
+            "When the certificate in force ends, by its file",
+            self.ends.clone(),
+        );
     }
 
     /// Follows the files until `stop`.
@@ -131,8 +143,19 @@ impl Certificates {
         if changed {
             let certificates = self.pairs.iter().map(|pair| &pair.certificate);
             self.choice.change(certificates);
+            self.tell_ends();
         }
         self.watch_ages();
+    }
+
+    fn tell_ends(&self) {
+        for pair in &self.pairs {
+            let file = pair.files.certificate.display().to_string();
+            if let Some((_, end)) = pair.certificate.validity {
+                let gauge = self.ends.get_or_create(&FileLabels { file });
+                gauge.set(i64::try_from(end.0).unwrap_or(i64::MAX));
+            }
+        }
     }
 
     fn watch_ages(&mut self) {
@@ -256,22 +279,6 @@ impl Pair {
     }
 }
 
-// === impl Age ===
-
-impl Age {
-    fn of(start: Moment, end: Moment, now: Moment) -> Self {
-        let life = end.since(start);
-        let left = end.since(now);
-        if left.is_zero() {
-            Self::Ended
-        } else if left < SOON.min(life / 6) {
-            Self::EndsSoon
-        } else {
-            Self::Good
-        }
-    }
-}
-
 /// The folders that the files lie in, each once.
 fn folders(pairs: &[Pair]) -> Vec<Watched> {
     let mut folders: Vec<Watched> = Vec::new();
@@ -297,25 +304,4 @@ fn date(moment: Moment) -> String {
         .ok()
         .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
         .map_or_else(|| "no date".to_owned(), |moment| moment.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_certificate_ends_soon_by_the_length_of_its_life() {
-        let days = |days: u64| Moment(1_000_000 + days * 24 * 3600);
-        for (life, last_good, first_soon) in [(365, 351, 352), (90, 76, 77), (6, 5, 6)] {
-            let age = |day| Age::of(days(0), days(life), days(day));
-            assert_eq!(age(last_good), Age::Good, "{life}");
-            let hour_before = Moment(days(first_soon).0 - 3600);
-            assert_eq!(
-                Age::of(days(0), days(life), hour_before),
-                Age::EndsSoon,
-                "{life}"
-            );
-            assert_eq!(age(life), Age::Ended, "{life}");
-        }
-    }
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use prometheus_client::registry::Registry;
 use rcgen::{KeyPair, PKCS_RSA_SHA256};
 use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
@@ -288,6 +289,23 @@ fn pem(kind: &str, der: &[u8]) -> String {
         "-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n",
         lines.join("\n")
     )
+}
+
+#[test]
+fn when_a_certificate_ends_is_a_metric() {
+    let folder = TempDir::new().unwrap();
+    let issued = Authority::new().issue_until(2030, &["wiki.example"]);
+    let files = issued.write(folder.path(), "wiki");
+    let certificates = Certificates::open(vec![files], Clock::System).unwrap();
+    let (mut registry, mut text) = (Registry::with_prefix("vestibule"), String::new());
+    certificates.register(&mut registry);
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let file = folder.path().join("wiki.pem");
+    let line = format!(
+        "vestibule_tls_certificate_expiration_timestamp_seconds{{file=\"{}\"}} 1893456000\n",
+        file.display()
+    );
+    assert!(text.contains(&line), "{text}");
 }
 
 #[test]

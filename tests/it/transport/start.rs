@@ -247,6 +247,24 @@ fn a_pair_that_stays_broken_is_told_once_with_the_file_and_so_is_its_mending() {
     assert_eq!(printed.matches("stays in force").count(), 1, "{printed}");
 }
 
+#[test]
+fn a_certificate_that_has_ended_is_told_and_served_all_the_same() {
+    let place = Place::new();
+    let ended = Authority::new().issue_until(2020, &["open.example"]);
+    ended.write(place.path(), "open");
+    let serving = place.start(place.serve(&[
+        "--front-door=127.0.0.1:0",
+        "--tls-cert=open.pem",
+        "--tls-key=open.key",
+    ]));
+    serving.line("the front door is open");
+    let line = serving.line("has ended on 2020-01-01T00:00:00Z");
+    assert!(
+        line.contains("ERROR") && line.contains("open.pem"),
+        "{line}"
+    );
+}
+
 /// Compose files pass an empty variable for whatever is left open.
 #[test]
 fn an_empty_environment_variable_counts_as_not_set_for_every_option() {
