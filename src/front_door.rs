@@ -31,7 +31,7 @@ use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
 
 pub use self::settings::Settings;
-use self::{asked::Asked, page::Problem, upstream::Upstreams};
+use self::{asked::Asked, body::Upload, page::Problem, upstream::Upstreams};
 use crate::{
     auth::{Answer, Gate, IdentityHeaders, Question, Refusal, audience},
     policy::Audience,
@@ -121,7 +121,11 @@ impl Inner {
             Way::Service(upstream, identity) => {
                 self.forward(request, asked, upstream, identity).await
             }
-            Way::Stop(response) => response,
+            Way::Stop(response) => {
+                // Whoever is still sending reads the answer afterwards.
+                drop(Upload::of(request, None));
+                response
+            }
         }
     }
 

@@ -21,7 +21,7 @@ use hyper::{
     service::Service,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -62,6 +62,9 @@ pub struct Listener {
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
+/// Connections that wait to be accepted.
+const QUEUE: u32 = 1024;
+
 // === impl Limits ===
 
 impl Default for Limits {
@@ -85,7 +88,7 @@ impl Listener {
     /// # Errors
     /// If it cannot be bound; the text names the address.
     pub async fn bind(address: SocketAddr, limits: Limits) -> std::io::Result<Self> {
-        let socket = TcpListener::bind(address).await.map_err(|e| {
+        let socket = listen(address).map_err(|e| {
             std::io::Error::new(e.kind(), format!("cannot listen on {address}: {e}"))
         })?;
         Ok(Self { socket, limits })
@@ -187,6 +190,18 @@ impl Listener {
         .await
         .flatten()
     }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    // Connections inherit it: after an upgrade nothing else notices a client that vanished without a word.
+    socket.set_keepalive(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE)
 }
 
 /// Waits for the signal to stop: SIGTERM from a supervisor, SIGINT from a terminal.

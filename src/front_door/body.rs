@@ -10,7 +10,7 @@ use std::{
 
 use axum::body::Body;
 use bytes::{Buf, Bytes};
-use http::Response;
+use http::{Request, Response, header::EXPECT};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use tokio::{runtime::Handle, time::Instant};
@@ -78,8 +78,13 @@ const LINGER: Duration = Duration::from_secs(5);
 // === impl Upload ===
 
 impl Upload {
-    /// A body that may have so many octets; `is_held_back` until it is asked for, if the client expects that.
-    pub(super) fn new(body: Body, limit: Option<u64>, is_held_back: bool) -> Self {
+    /// The body of a request, which may have so many octets.
+    pub(super) fn of(request: Request<Body>, limit: Option<u64>) -> Request<Self> {
+        let is_held_back = request.headers().contains_key(EXPECT);
+        request.map(|body| Self::new(body, limit, is_held_back))
+    }
+
+    fn new(body: Body, limit: Option<u64>, is_held_back: bool) -> Self {
         let state = State {
             stage: Stage::AwaitsService,
             moved: Instant::now(),
@@ -104,13 +109,18 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        if self.body.is_end_stream() || self.is_held_back {
-            return;
+        if !self.is_held_back {
+            read_on(std::mem::take(&mut self.body));
         }
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
-        let mut rest = std::mem::take(&mut self.body);
+    }
+}
+
+/// Reads for a moment what nobody takes.
+fn read_on(mut rest: Body) {
+    if rest.is_end_stream() {
+        return;
+    }
+    if let Ok(runtime) = Handle::try_current() {
         runtime.spawn(async move {
             let reading = async { while let Some(Ok(_)) = rest.frame().await {} };
             tokio::time::timeout(LINGER, reading).await.ok();

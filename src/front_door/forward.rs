@@ -53,19 +53,17 @@ impl Inner {
         identity: Option<IdentityHeaders>,
     ) -> Result<Response<Body>, Failure> {
         let is_too_long = self.is_too_long(request.headers());
-        let is_held_back = request.headers().contains_key(EXPECT);
         let offer = Offer::take(&mut request);
         let connection = request.extensions().get::<Connection>().cloned();
         let again = offer.is_some().then(|| head_of(&request));
 
+        let mut request = Upload::of(request, self.settings.max_body);
         self.rewrite(&mut request, &asked, identity);
         if let Some(offer) = &offer {
             offer.write(request.headers_mut());
         }
         // What was noted on the way here is not the service's connection's.
         request.extensions_mut().clear();
-        let limit = self.settings.max_body;
-        let request = request.map(|body| Upload::new(body, limit, is_held_back));
         if is_too_long {
             return Err(Failure::TooLong);
         }
@@ -101,7 +99,7 @@ impl Inner {
     /// Everything in the request's headers that the service must see otherwise than the client sent it.
     fn rewrite(
         &self,
-        request: &mut Request<Body>,
+        request: &mut Request<Upload>,
         asked: &Asked,
         identity: Option<IdentityHeaders>,
     ) {

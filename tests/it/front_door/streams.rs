@@ -172,12 +172,13 @@ async fn whoever_is_still_sending_learns_why_nobody_reads() {
     let down = Bench::before(&address).await;
     let chunked = format!("transfer-encoding: chunked\r\n\r\n{LENGTH:x}\r\n");
     let announced = format!("content-length: {LENGTH}\r\n\r\n");
-    for (bench, framing, status) in [
-        (&limited, &chunked, "413 "),
-        (&limited, &announced, "413 "),
-        (&down, &announced, "502 "),
+    for (bench, host, framing, status) in [
+        (&limited, "open.example", &chunked, "413 "),
+        (&limited, "open.example", &announced, "413 "),
+        (&limited, HOST, &chunked, "401 "),
+        (&down, "open.example", &announced, "502 "),
     ] {
-        let head = format!("POST / HTTP/1.1\r\nhost: open.example\r\n{framing}");
+        let head = format!("POST / HTTP/1.1\r\nhost: {host}\r\n{framing}");
         let mut client = bench.opened(&head).await;
         client.write_all(&vec![7; LENGTH]).await.unwrap();
         read_until(&mut client, status).await;
