@@ -119,13 +119,6 @@ fn write_text(
     for finding in &checked.findings {
         writeln!(out, "{}", line(finding, manifests))?;
     }
-    if checked.files == 0 {
-        writeln!(
-            out,
-            "{}: there is no manifest in it: no file that ends in .yaml or .yml",
-            manifests.display()
-        )?;
-    }
     if !checked.secrets_not_checked.is_empty() {
         writeln!(
             out,

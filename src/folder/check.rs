@@ -6,7 +6,7 @@ use super::{
     NoFolder, Paths,
     contents::Contents,
     files::Snapshot,
-    finding::{Finding, findings},
+    finding::{Finding, Severity, findings},
     status::Current,
 };
 use crate::{
@@ -63,7 +63,20 @@ pub fn check(
     }
     let settled = resolution.settle();
     let mut current = Current::default();
-    let findings = findings(&contents, &resolution);
+    let mut findings = findings(&contents, &resolution);
+    // A path that is wrong should not pass.
+    if contents.files() == 0 {
+        findings.push(Finding {
+            file: None,
+            line: 0,
+            column: 0,
+            severity: Severity::Error,
+            message: "there is no manifest in it: no file whose name ends in .yaml or .yml"
+                .to_owned(),
+            object: None,
+            reason: None,
+        });
+    }
     current.take(&settled, resolution.world(), Vec::new(), Moment(0));
     Ok(Checked {
         findings,

@@ -73,7 +73,7 @@ fn of_complaint(complaint: &Complaint) -> Finding {
 }
 
 fn of_problem(contents: &Contents, problem: &Problem) -> Finding {
-    let field = named_field(&problem.message).unwrap_or_default();
+    let field = named_field(problem).unwrap_or_default();
     let (file, place) = place(contents, problem.source.as_ref(), field);
     Finding {
         file,
@@ -113,21 +113,18 @@ fn place(contents: &Contents, source: Option<&Source>, field: &str) -> (Option<A
     }
 }
 
-/// The field that a message is about: messages name it behind the object, as in `ProtectedService demo/wiki:
+/// The field that a problem is about: its message names it right behind the object, as in `ProtectedService demo/wiki:
 /// spec.allow[0].emailDomains: ...`.
-fn named_field(message: &str) -> Option<&str> {
-    let (_, rest) = message
-        .split_once(": spec.")
-        .map_or_else(|| message.split_once(" has spec."), Some)?;
-    let start = message
-        .len()
-        .checked_sub(rest.len())?
-        .checked_sub("spec.".len())?;
-    let field = message.get(start..)?;
+fn named_field(problem: &Problem) -> Option<&str> {
+    let rest = problem.message.strip_prefix(&problem.object.to_string())?;
+    let field = rest
+        .strip_prefix(": ")
+        .or_else(|| rest.strip_prefix(" has "))?;
     let end = field
         .find(|c: char| !c.is_ascii_alphanumeric() && !".[]".contains(c))
         .unwrap_or(field.len());
-    field.get(..end).map(|field| field.trim_end_matches('.'))
+    let field = field.get(..end)?.trim_end_matches('.');
+    field.starts_with("spec.").then_some(field)
 }
 
 /// Whether the same sentence is told of the object that it names, so that nobody needs it a second time: what is wrong
@@ -201,8 +198,33 @@ mod tests {
     }
 
     #[test]
-    fn the_field_of_a_message_is_found() {
-        for (message, field) in [
+    fn what_is_wrong_with_a_provider_is_not_said_again_of_each_service() {
+        let provider = ObjectRef::IdentityProvider("corp".into());
+        let service = ObjectRef::ProtectedService(Key::new("demo", "wiki"));
+        let told = |object: &ObjectRef, message: &str| Problem {
+            object: object.clone(),
+            reason: Reason::SecretNotFound,
+            message: message.to_owned(),
+            source: None,
+        };
+        let first = told(&provider, "IdentityProvider corp: there is no Secret x.");
+        let again = "ProtectedService demo/wiki: IdentityProvider corp: there is no Secret x.";
+        let all = [&first, &told(&service, again)];
+        assert!(is_echo(all[1], &all) && !is_echo(all[0], &all));
+    }
+
+    #[test]
+    fn the_field_of_a_problem_is_found() {
+        let field = |message: &str| {
+            let problem = Problem {
+                object: ObjectRef::ProtectedService(Key::new("d", "a")),
+                reason: Reason::Invalid,
+                message: message.to_owned(),
+                source: None,
+            };
+            named_field(&problem).map(str::to_owned)
+        };
+        for (message, expected) in [
             (
                 "ProtectedService d/a: spec.allow[0].emailDomains: \"@x\" is no domain.",
                 Some("spec.allow[0].emailDomains"),
@@ -212,16 +234,16 @@ mod tests {
                 Some("spec.hosts[1].upstream"),
             ),
             (
-                "IdentityProvider a: spec.clientID is empty.",
-                Some("spec.clientID"),
-            ),
-            (
                 "ProtectedService d/a has spec.hosts, and more.",
                 Some("spec.hosts"),
             ),
+            (
+                "ProtectedService d/a: IdentityProvider x: spec.clientID is empty.",
+                None,
+            ),
             ("Ingress d/a: the rest. Say it in spec.allow.", None),
         ] {
-            assert_eq!(named_field(message), field, "{message}");
+            assert_eq!(field(message).as_deref(), expected, "{message}");
         }
     }
 }

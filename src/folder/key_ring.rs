@@ -163,6 +163,16 @@ mod tests {
         );
         assert_eq!(fs::read_to_string(&path).unwrap(), "{}");
         fs::write(&path, "").unwrap();
-        assert!(key_ring(folder.path()).is_err());
+        let error = key_ring(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("it is empty"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_used_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = key_ring(&file).unwrap_err().to_string();
+        assert!(error.contains("file/keyring.json"), "{error}");
     }
 }

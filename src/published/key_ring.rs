@@ -89,6 +89,9 @@ impl KeyRing {
     pub fn parse(text: &[u8]) -> Result<Self, UnreadableRing> {
         // The error's own text could quote key material.
         let malformed = |what: &str| UnreadableRing::Malformed(what.into());
+        if text.is_empty() {
+            return Err(malformed("it is empty"));
+        }
         let stored: Stored = serde_json::from_slice(text).map_err(|e| {
             malformed(&format!(
                 "JSON error at line {}, column {}",

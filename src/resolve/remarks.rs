@@ -16,7 +16,7 @@ pub(super) fn remarks(world: &World, key: &Key, asked: &Asked<'_>) -> Vec<(Reaso
     let keys = asked.annotations.policy_keys.join(", vestibule.dev/");
     match &asked.by {
         By::Nobody | By::Withdrawn if !keys.is_empty() => {
-            remarks.push((Reason::AnnotationIgnored, format!("Ingress {key} is not protected: vestibule.dev/{keys} has no effect without vestibule.dev/protect. Protect it: kubectl annotate ingress -n {} {} vestibule.dev/protect=true", key.namespace, key.name)));
+            remarks.push((Reason::AnnotationIgnored, format!("Ingress {key} is not protected: vestibule.dev/{keys} has no effect without vestibule.dev/protect. Protect it: {}", annotate(world, key, "vestibule.dev/protect=true"))));
         }
         By::Service(service, _) if !keys.is_empty() => {
             remarks.push((Reason::AnnotationIgnored, format!("vestibule.dev/{keys} has no effect: ProtectedService {service} decides who may see Ingress {key}. Say it there, and remove the annotation.")));
@@ -24,7 +24,10 @@ pub(super) fn remarks(world: &World, key: &Key, asked: &Asked<'_>) -> Vec<(Reaso
         By::OptedOut => {
             let targeting: Vec<String> = world.targeting(key).map(Key::to_string).collect();
             if !targeting.is_empty() {
-                remarks.push((Reason::OptedOut, opted_out(key, &targeting.join(", "))));
+                remarks.push((
+                    Reason::OptedOut,
+                    opted_out(world, key, &targeting.join(", ")),
+                ));
             }
         }
         _ => {}
@@ -77,9 +80,26 @@ pub(super) fn remarks(world: &World, key: &Key, asked: &Asked<'_>) -> Vec<(Reaso
     remarks
 }
 
-pub(super) fn opted_out(key: &Key, services: &str) -> String {
+pub(super) fn opted_out(world: &World, key: &Key, services: &str) -> String {
     format!(
-        "Ingress {key} says vestibule.dev/protect: \"false\", so it is not protected although ProtectedService {services} targets it. To protect it: kubectl annotate ingress -n {} {} vestibule.dev/protect-",
-        key.namespace, key.name
+        "Ingress {key} says vestibule.dev/protect: \"false\", so it is not protected although ProtectedService {services} targets it. To protect it: {}",
+        annotate(world, key, "vestibule.dev/protect-")
     )
+}
+
+/// How to set an annotation (`KEY=VALUE`), or to take it off (`KEY-`).
+fn annotate(world: &World, key: &Key, change: &str) -> String {
+    if !world.settings().is_folder() {
+        return format!(
+            "kubectl annotate ingress -n {} {} {change}",
+            key.namespace, key.name
+        );
+    }
+    match change.split_once('=') {
+        Some((name, value)) => format!("write {name}: \"{value}\" into its metadata.annotations"),
+        None => format!(
+            "take {} out of its metadata.annotations",
+            change.trim_end_matches('-')
+        ),
+    }
 }

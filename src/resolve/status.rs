@@ -148,7 +148,7 @@ impl Found {
             return;
         }
         if matches!(asked(world, target).by, By::OptedOut) {
-            let message = remarks::opted_out(target, &service.to_string());
+            let message = remarks::opted_out(world, target, &service.to_string());
             self.failures
                 .push(Failure::accepted(Reason::OptedOut, message));
             return;

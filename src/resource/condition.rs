@@ -50,7 +50,7 @@ pub enum Reason {
     UnsupportedIngressClass,
     /// The Ingress says `vestibule.dev/protect: "false"`.
     OptedOut,
-    /// Two ProtectedServices want the same Ingress.
+    /// Two ProtectedServices want the same Ingress, or in a folder the same host.
     Conflicted,
     /// The target has no host that could be protected.
     NoHosts,

@@ -170,6 +170,17 @@ fn machines_read_json() {
 }
 
 #[test]
+fn an_empty_folder_is_a_wrong_path() {
+    let folder = TempDir::new().unwrap();
+    let output = check(folder.path(), &[]);
+    assert!(
+        text(&output).starts_with(".: error: there is no manifest in it"),
+        "{output:?}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
 fn a_folder_that_is_not_there_is_no_folder_in_order() {
     let output = Command::new(env!("CARGO_BIN_EXE_vestibule"))
         .args(["check", "--manifests", "/nowhere/at/all"])
