@@ -131,9 +131,16 @@ fn named_field(problem: &Problem) -> Option<&str> {
 /// with a ProtectedService is told to the owner of its Ingress as well.
 fn is_echo(problem: &Problem, all: &[&Problem]) -> bool {
     let names = |object: &ObjectRef| problem.message.contains(&object.to_string());
-    let is_told_there =
-        |other: &&&Problem| other.message == problem.message && names(&other.object);
-    !names(&problem.object) && all.iter().any(|other| is_told_there(&other))
+    let is_told_there = |other: &&Problem| other.message == problem.message && names(&other.object);
+    // A service is closed because of its provider: that one has to be mended.
+    let is_passed_on = |other: &&Problem| {
+        matches!(other.object, ObjectRef::IdentityProvider(_))
+            && other.object != problem.object
+            && problem.message.ends_with(&other.message)
+    };
+    let mut others = all.iter().copied();
+    others.clone().any(|other| is_passed_on(&other))
+        || (!names(&problem.object) && others.any(|other| is_told_there(&other)))
 }
 
 /// Whether a problem is only that an object cannot be read, and its file is complained of already.
