@@ -100,6 +100,42 @@ async fn every_variable_is_an_option_of_serve() -> Result<()> {
 }
 
 #[tokio::test]
+async fn check_finds_nothing_in_the_manifests() -> Result<()> {
+    let secrets = process::data_folder("secrets")?;
+    fs::write(secrets.join("google"), "a-secret")?;
+    for name in ALL {
+        let compose = composed(name, &[]).await?;
+        let environment = compose["services"]["vestibule"]["environment"].as_object();
+        let environment = environment.context("no environment")?;
+        let mut check = Command::new(program());
+        check
+            .args(["check", "--strict"])
+            .envs(
+                environment
+                    .iter()
+                    .map(|(name, value)| (name, value.as_str().unwrap_or_default())),
+            )
+            .env("VESTIBULE_MANIFESTS", folder(name).join("vestibule"))
+            .env("VESTIBULE_SECRETS_DIR", &secrets);
+        process::run(check).await?;
+    }
+    Ok(())
+}
+
+/// What docs/compose.md promises.
+#[test]
+fn one_app_takes_one_file_and_a_further_one_seven_lines() -> Result<()> {
+    let text = fs::read_to_string(folder(BEHIND_NGINX).join("vestibule/app.yaml"))?;
+    let lines = text.lines().count();
+    assert!(lines <= 20, "{lines} lines");
+    let app = text.lines().skip_while(|line| *line != "---").count();
+    assert_eq!(app, 7, "of {lines} lines");
+    let other = fs::read_to_string(folder(WITHOUT_NGINX).join("vestibule/app.yaml"))?;
+    assert_eq!(text, other, "the same app in both set-ups");
+    Ok(())
+}
+
+#[tokio::test]
 async fn nginx_accepts_every_file_for_it() -> Result<()> {
     let certificate = Certificate::new(&[APP])?;
     for (name, services) in [
