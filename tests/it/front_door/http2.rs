@@ -149,7 +149,7 @@ async fn an_answer_brings_nothing_of_the_services_connection() {
         .map(|name| name.as_str())
         .collect();
     names.sort_unstable();
-    assert_eq!(names, ["date", "trailer", "x-app"]);
+    assert_eq!(names, ["date", "trailer", "x-accel-buffering", "x-app"]);
     let body = response.collect().await.unwrap();
     let trailers = body.trailers().unwrap();
     assert_eq!(trailers.len(), 1);
