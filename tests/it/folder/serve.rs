@@ -1,6 +1,6 @@
 //! `vestibule serve` on the folder of docs/standalone.md: what a new user copies works, and is as short as promised.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
@@ -23,6 +23,27 @@ fn one_app_is_one_file_of_twenty_lines_and_each_further_one_six_more() {
     assert!(first.lines().count() <= 20, "{first}");
     let lines = further.lines().filter(|line| *line != "---").count();
     assert!(lines <= 6, "{further}");
+}
+
+#[test]
+fn what_the_page_shows_of_check_is_what_check_says() -> Result<()> {
+    let folder = TempDir::new()?;
+    let manifests = folder.path().join("manifests");
+    fs::create_dir(&manifests)?;
+    let public = example("kind: IdentityProvider").replace("corp.example]", "gmail.com]");
+    fs::write(manifests.join("apps.yaml"), public)?;
+    let typo = example("name: pgweb").replace("emailDomains", "emailDomain");
+    fs::write(manifests.join("pgweb.yaml"), typo)?;
+    let output = Command::new(env!("CARGO_BIN_EXE_vestibule"))
+        .args(["check", "--manifests", "manifests"])
+        .current_dir(folder.path())
+        .output()?;
+    let shown = PAGE
+        .split("```text\n")
+        .find(|block| block.starts_with("manifests/"));
+    let shown = shown.and_then(|block| block.split("```").next());
+    assert_eq!(Some(std::str::from_utf8(&output.stdout)?), shown);
+    Ok(())
 }
 
 #[tokio::test]
