@@ -7,6 +7,7 @@ mod crd;
 mod demo;
 mod endpoint;
 mod health;
+mod import;
 mod render;
 mod serve;
 mod unprotect;
@@ -33,6 +34,7 @@ enum Command {
     /// Open Ingresses again, with your own rights, whether or not Vestibule still runs
     Unprotect(unprotect::Options),
     Crd(crd::Options),
+    Import(import::Options),
     Serve(Box<serve::Options>),
     Check(Box<check::Options>),
     Render(render::Options),
@@ -54,6 +56,7 @@ pub fn run() -> ExitCode {
         Command::Controller(options) => wait(controller::run(*options)),
         Command::Unprotect(options) => wait(unprotect::run(options)),
         Command::Crd(options) => crd::run(&options),
+        Command::Import(options) => import::run(&options),
         Command::Serve(options) => wait(serve::run(*options)),
         Command::Render(options) => render::run(options),
         Command::Demo(options) => wait(demo::run(options)),

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod file_watch;
 pub mod folder;
 pub mod front_door;
+pub mod import;
 pub mod policy;
 pub mod provider;
 pub mod published;

@@ -15,6 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("dataplane", &["policy", "published", "resource"]),
     ("resolve", &["policy", "published", "resource", "dataplane"]),
     ("session", &["policy", "published"]),
+    ("import", &["policy", "resource"]),
     (
         "provider",
         &[
@@ -95,7 +96,14 @@ const IMPURE: &[&str] = &[
     "reqwest",
     "tracing",
 ];
-const PURE: &[&str] = &["policy", "published", "resource", "dataplane", "resolve"];
+const PURE: &[&str] = &[
+    "policy",
+    "published",
+    "resource",
+    "dataplane",
+    "resolve",
+    "import",
+];
 
 #[test]
 fn modules_use_only_what_lies_below_them() {

@@ -34,6 +34,8 @@ mod docs;
 mod folder;
 #[cfg(test)]
 mod front_door;
+#[cfg(test)]
+mod import;
 mod lease;
 #[cfg(test)]
 mod plain_nginx;
