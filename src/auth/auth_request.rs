@@ -10,7 +10,7 @@ mod refused;
 use std::{borrow::Cow, sync::Arc};
 
 use axum::{body::Body, extract::FromRequestParts, response::Response};
-use http::{HeaderMap, HeaderName, StatusCode, request::Parts};
+use http::{HeaderMap, HeaderName, StatusCode, header::HOST, request::Parts};
 
 use super::{
     Endpoint, Question,
@@ -48,6 +48,7 @@ impl AuthRequest {
     /// Answers 200, 401 or 403: nginx makes a 500 of everything else.
     pub(super) async fn answer(&self, mut parts: Parts, named: Option<ServiceId>) -> Response {
         let Ok(asked) = Asked::from_request_parts(&mut parts, &self.endpoint).await else {
+            self.host_is_unreadable(&parts.headers);
             return bare(StatusCode::FORBIDDEN).map(Body::new);
         };
         let table = self.endpoint.table.load();
@@ -126,6 +127,21 @@ impl AuthRequest {
         match target {
             Err(why) if depends => Err(Refused::Rules(service, *why)),
             _ => Ok(service),
+        }
+    }
+
+    /// Without `proxy_set_header Host`, nginx names the address that it asks at.
+    fn host_is_unreadable(&self, headers: &HeaderMap) {
+        self.endpoint.metrics.checks.malformed.inc();
+        let now = self.endpoint.clock.now();
+        if self.notices.are_due("", "unreadable host", now) {
+            let host = headers
+                .get(HOST)
+                .map(|host| String::from_utf8_lossy(host.as_bytes()));
+            let host: String = host.unwrap_or_default().chars().take(100).collect();
+            tracing::warn!(
+                "nginx asks about {host:?}, which is no host name that people could ask for: refused. It should pass on the one they ask for: proxy_set_header Host $host;"
+            );
         }
     }
 

@@ -22,7 +22,7 @@ async fn rules_that_close_paths_are_refused_with_the_line_that_nginx_lacks() -> 
     let log = set_up.vestibule.process.printed();
     for words in [
         "PathsNotTold",
-        "pgweb.yaml:2",
+        "pgweb.yaml:11:5",
         "ProtectedService default/pgweb",
         TOLD,
         "location = /oauth2/auth",
@@ -32,6 +32,13 @@ async fn rules_that_close_paths_are_refused_with_the_line_that_nginx_lacks() -> 
     }
     let lines = log.lines().filter(|line| line.contains(TOLD)).count();
     ensure!(lines <= 2, "once when read, once when asked for: {log}");
+    // What nginx asks without `proxy_set_header Host`.
+    let bare = Visitor::get(set_up.vestibule.listen, "127.0.0.1:4180", "/oauth2/auth");
+    assert_eq!(bare.send().await?.status, 403);
+    set_up
+        .vestibule
+        .logs("proxy_set_header Host $host;")
+        .await?;
     // The other service is as it was.
     assert_eq!(set_up.page(CONCOURSE, "/", "").await?.status, 302);
     Ok(())

@@ -98,7 +98,7 @@ async fn a_session_counts_on_its_host_alone_and_a_policy_counts_at_once() -> Res
     edit("other.example]", "corp.example]")?;
     becomes(200, "ann may enter again").await?;
     edit("allow:", "alow:")?;
-    becomes(403, "what cannot be read is closed").await?;
+    becomes(503, "what cannot be read is closed").await?;
     set_up
         .vestibule
         .logs("pgweb.yaml:8:3: spec.alow: unknown field")

@@ -182,7 +182,7 @@ async fn what_is_printed_is_loaded_and_lets_in_whom_the_manifests_let_in() -> Re
     let denied = site.visit("/admin/", &ann)?.navigating().send().await?;
     assert_eq!(denied.status, 403);
     assert!(
-        denied.body.contains("Policy default/admin"),
+        denied.body.contains("ProtectedService default/admin"),
         "{}",
         denied.body
     );
