@@ -86,6 +86,25 @@ async fn with_the_line_and_the_option_rules_apply_to_what_nginx_says() -> Result
 }
 
 #[tokio::test]
+async fn blocks_that_say_the_page_in_the_check_already_need_the_option_alone() -> Result<()> {
+    let options = ["--original-uri-header", "X-Auth-Request-Redirect"];
+    let set_up = SetUp::with(RULES, &options, BLOCKS).await?;
+    let ann = set_up.session(PGWEB, &set_up.corp, "ann").await?;
+    for (target, cookies, expected) in [
+        ("/static/app.js", "", 200),
+        ("/", "", 401),
+        ("/", &ann, 200),
+        ("/admin/users", &ann, 403),
+        ("/static/../admin/users", &ann, 403),
+    ] {
+        let visit = set_up.visit(PGWEB, target)?.header("cookie", cookies);
+        let visit = visit.header("x-auth-request-redirect", "/static/");
+        assert_eq!(visit.send().await?.status, expected, "{target}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_identity_header_of_a_client_never_reaches_the_service() -> Result<()> {
     let set_up = SetUp::start("").await?;
     let ann = set_up.session(PGWEB, &set_up.corp, "ann").await?;
