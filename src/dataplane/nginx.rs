@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     policy::{HostPattern, Scheme},
-    published::{HostEntry, Installation, Table},
+    published::{HostEntry, IDENTITY_HEADERS, Installation, Table},
 };
 use location::Locations;
 pub use words::{Address, Size, Upstream, Word};
@@ -122,9 +122,8 @@ fn header(installation: &Installation, site: &Site) -> String {
 #   {command}
 #
 # For the http block, such as a file in /etc/nginx/conf.d. Vestibule must be started with
-#   vestibule serve --original-uri-header X-Original-URI
-# and with the same --auth-host, --endpoint-prefix, --identity-header and --public-port as this was printed with. Nobody
-# but nginx may reach it at {vestibule}.
+#   vestibule serve --original-uri-header X-Original-URI{options}
+# besides its folders. Nobody but nginx may reach it at {vestibule}.
 #
 # Each service gets these headers from Vestibule, and never from a client:
 {maps}
@@ -136,7 +135,43 @@ map $http_upgrade $vestibule_connection {{
 "#,
         command = site.command,
         vestibule = site.vestibule,
+        options = options(installation),
     )
+}
+
+/// What an installation has been told that is not so by default.
+fn options(installation: &Installation) -> String {
+    let mut options = String::new();
+    let origin = installation.origin;
+    if origin.scheme == Scheme::Http {
+        options.push_str(" --public-scheme http --insecure-http");
+    }
+    if origin.port != origin.scheme.default_port() {
+        options.push_str(&format!(" --public-port {}", origin.port));
+    }
+    if let Some(host) = &installation.auth_host {
+        options.push_str(&format!(" --auth-host {host}"));
+    }
+    if *installation.endpoint_prefix != *"/oauth2" {
+        options.push_str(&format!(
+            " --endpoint-prefix {}",
+            installation.endpoint_prefix
+        ));
+    }
+    if !installation
+        .identity_headers
+        .iter()
+        .map(AsRef::as_ref)
+        .eq(IDENTITY_HEADERS)
+    {
+        let names: Vec<&str> = installation
+            .identity_headers
+            .iter()
+            .map(AsRef::as_ref)
+            .collect();
+        options.push_str(&format!(" --identity-header {}", names.join(",")));
+    }
+    options
 }
 
 /// For hosts that are open in part.

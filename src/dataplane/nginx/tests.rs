@@ -173,6 +173,21 @@ fn nothing_in_a_manifest_ends_a_word_or_a_block() {
 }
 
 #[test]
+fn the_comment_says_how_vestibule_must_be_started() {
+    let mut installation = installation();
+    assert_eq!(options(&installation), " --auth-host auth.example");
+    installation.auth_host = None;
+    assert_eq!(options(&installation), "");
+    installation.origin.port = 8443;
+    installation.endpoint_prefix = "/auth".into();
+    installation.identity_headers = vec!["X-User".into(), "X-Email".into()];
+    assert_eq!(
+        options(&installation),
+        " --public-port 8443 --endpoint-prefix /auth --identity-header X-User,X-Email"
+    );
+}
+
+#[test]
 fn a_host_is_rendered_whole() {
     let text = rendered(
         "*.corp.example",
@@ -184,9 +199,8 @@ fn a_host_is_rendered_whole() {
     #   vestibule render nginx --manifests DIR
     #
     # For the http block, such as a file in /etc/nginx/conf.d. Vestibule must be started with
-    #   vestibule serve --original-uri-header X-Original-URI
-    # and with the same --auth-host, --endpoint-prefix, --identity-header and --public-port as this was printed with. Nobody
-    # but nginx may reach it at http://127.0.0.1:4180.
+    #   vestibule serve --original-uri-header X-Original-URI --auth-host auth.example
+    # besides its folders. Nobody but nginx may reach it at http://127.0.0.1:4180.
     #
     # Each service gets these headers from Vestibule, and never from a client:
     #   X-Auth-Request-User
