@@ -167,7 +167,7 @@ fn complaint(files: &[(&str, &str)], arguments: &[&str]) -> String {
 
 #[test]
 fn what_cannot_be_read_is_named_with_its_place_and_what_to_do() {
-    let two = "services:\n  a: {image: quay.io/oauth2-proxy/oauth2-proxy}\n  b: {image: quay.io/oauth2-proxy/oauth2-proxy}\n";
+    let two = "services:\n  a: {image: oauth2-proxy/oauth2-proxy}\n  b: {image: oauth2-proxy/oauth2-proxy}\n";
     for (files, arguments, expected) in [
         (
             vec![],
