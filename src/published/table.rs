@@ -43,38 +43,43 @@ impl Table {
     #[must_use]
     pub fn with(&self, change: &Published) -> Self {
         let mut next = self.clone();
+        next.change(change);
+        next
+    }
+
+    /// Makes a change in place: what no other version shares is not copied.
+    pub fn change(&mut self, change: &Published) {
         match change {
             Published::Service(service) => {
-                next.services
+                self.services
                     .insert_mut(service.id.clone(), Arc::clone(service));
             }
             Published::NoService(id) => {
-                next.services.remove_mut(id);
+                self.services.remove_mut(id);
             }
             Published::Host(entry) => match &entry.pattern {
                 HostPattern::Exact(host) => {
-                    next.exact_hosts.insert_mut(host.clone(), Arc::clone(entry));
+                    self.exact_hosts.insert_mut(host.clone(), Arc::clone(entry));
                 }
                 HostPattern::Wildcard(suffix) => {
-                    next.wildcard_hosts
+                    self.wildcard_hosts
                         .insert_mut(suffix.clone(), Arc::clone(entry));
                 }
             },
             Published::NoHost(HostPattern::Exact(host)) => {
-                next.exact_hosts.remove_mut(host);
+                self.exact_hosts.remove_mut(host);
             }
             Published::NoHost(HostPattern::Wildcard(suffix)) => {
-                next.wildcard_hosts.remove_mut(suffix);
+                self.wildcard_hosts.remove_mut(suffix);
             }
             Published::Provider(provider) => {
-                next.providers
+                self.providers
                     .insert_mut(Arc::clone(&provider.name), Arc::clone(provider));
             }
             Published::NoProvider(name) => {
-                next.providers.remove_mut(&**name);
+                self.providers.remove_mut(&**name);
             }
         }
-        next
     }
 
     /// The service that a check names, `NAMESPACE/INGRESS`.

@@ -51,7 +51,7 @@ impl Resolution {
             let before = self.results.remove(&unit).unwrap_or_default();
             if before.published != result.published {
                 for change in &result.published {
-                    self.table = self.table.with(change);
+                    self.table.change(change);
                 }
                 settled.table_changed = true;
             }
