@@ -162,7 +162,7 @@ impl Keys {
         if sealed.len() > LONGEST {
             return None;
         }
-        let mut bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let mut bytes = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(sealed).ok()?;
         let (header, body) = bytes.split_at_mut_checked(HEADER)?;
         let (version, rest) = header.split_first()?;
         let (id, nonce) = rest.split_first_chunk::<4>()?;
