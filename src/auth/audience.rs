@@ -1,22 +1,26 @@
 //! Who is asking: a person who navigates, a frame, or a program.
 
-use http::{HeaderMap, header::ACCEPT};
+use http::{HeaderMap, HeaderName, header::ACCEPT};
 
 use crate::policy::Audience;
+
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// Judged by Fetch Metadata where the browser sends it, else by Accept and X-Requested-With. A client can lie
 /// here; it then gets its refusal in another form.
 #[must_use]
 pub fn audience(headers: &HeaderMap) -> Audience {
-    let header = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
-    match (header("sec-fetch-mode"), header("sec-fetch-dest")) {
+    let header = |name: &HeaderName| headers.get(name).map(http::HeaderValue::as_bytes);
+    match (header(&SEC_FETCH_MODE), header(&SEC_FETCH_DEST)) {
         (Some(b"navigate"), Some(b"iframe" | b"frame" | b"embed" | b"object" | b"fencedframe")) => {
             Audience::Frame
         }
         (Some(b"navigate"), _) => Audience::Navigation,
         (Some(_), _) => Audience::Program,
         (None, _) => {
-            let scripted = header("x-requested-with")
+            let scripted = header(&X_REQUESTED_WITH)
                 .is_some_and(|v| v.eq_ignore_ascii_case(b"XMLHttpRequest"));
             let wants_html = headers
                 .get_all(ACCEPT)

@@ -1,6 +1,6 @@
 //! The gate: one request for a protected service, judged. Every data plane's question ends here.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -19,6 +19,10 @@ pub struct Gate {
     table: Arc<ArcSwap<Table>>,
     keys: Arc<ArcSwap<Option<Keys>>>,
     identity_headers: Vec<HeaderName>,
+    /// Whether an identity header has a name of so many octets: what most headers of a request are told apart by.
+    lengths: Vec<bool>,
+    /// Every identity header, empty: what an answer begins with.
+    nobody: HeaderMap,
     clock: Clock,
     names: Names,
     metrics: Metrics,
@@ -56,9 +60,9 @@ pub struct Refusal {
     pub page_follows: bool,
 }
 
-/// Every identity header of the closed list, in its order; empty where there is no value.
+/// Every identity header of the closed list; empty where there is no value.
 #[derive(Debug)]
-pub struct IdentityHeaders(Vec<(HeaderName, HeaderValue)>);
+pub struct IdentityHeaders(pub(crate) HeaderMap);
 
 /// With the other headers, a 200 stays under nginx's 4 KiB buffer.
 const LONGEST_GROUPS: usize = 2000;
@@ -82,13 +86,22 @@ impl Gate {
             .identity_headers
             .iter()
             .map(|name| HeaderName::try_from(&**name))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<HeaderName>, _>>()?;
+        let length = |name: &HeaderName| name.as_str().len();
+        let longest = identity_headers.iter().map(length).max().unwrap_or(0);
+        let lengths = (0..=longest)
+            .map(|n| identity_headers.iter().any(|name| length(name) == n))
+            .collect();
+        let empty = |name: &HeaderName| (name.clone(), HeaderValue::from_static(""));
+        let nobody = identity_headers.iter().map(empty).collect();
         let names = Names::at(installation.origin.scheme);
         Ok(Self {
             installation,
             table,
             keys,
             identity_headers,
+            lengths,
+            nobody,
             clock,
             names,
             metrics,
@@ -99,7 +112,6 @@ impl Gate {
     #[must_use]
     pub fn judge(&self, question: &Question<'_>) -> Answer {
         let service = question.service;
-        let audience = audience(question.headers);
         if question
             .target
             .is_some_and(|target| self.is_endpoint(target))
@@ -113,7 +125,7 @@ impl Gate {
             Access::Open(policy) => policy,
             Access::Closed(_) => {
                 self.metrics.checks.closed.inc();
-                return Answer::Refuse(Refusal::to(audience));
+                return Answer::Refuse(Refusal::to(audience(question.headers)));
             }
         };
         let now = self.clock.now();
@@ -147,6 +159,7 @@ impl Gate {
             }
             Decision::Deny(denial) => {
                 self.metrics.checks.denied.inc();
+                let audience = audience(question.headers);
                 if audience != Audience::Navigation
                     && let Some(who) = &who
                 {
@@ -160,10 +173,9 @@ impl Gate {
     /// Whether a client sends an identity header in another spelling: WSGI, CGI and PHP read `_` and `-` as the same,
     /// and a data plane replaces what has the very name. The front door removes such headers itself.
     pub(super) fn sees_disguised(&self, headers: &HeaderMap) -> bool {
-        let known = &self.identity_headers;
         headers
             .keys()
-            .any(|name| known.iter().any(|known| reads_as(known, name)) && !known.contains(name))
+            .any(|name| self.reads_as_ours(name) && !self.identity_headers.contains(name))
     }
 
     /// An identity header among a client's own, in whatever spelling: where the data plane does not replace it, the
@@ -172,10 +184,16 @@ impl Gate {
         &self,
         headers: &'h HeaderMap,
     ) -> Option<&'h HeaderName> {
-        let known = &self.identity_headers;
-        headers
-            .keys()
-            .find(|name| known.iter().any(|known| reads_as(known, name)))
+        headers.keys().find(|name| self.reads_as_ours(name))
+    }
+
+    fn reads_as_ours(&self, name: &HeaderName) -> bool {
+        let as_long = self.lengths.get(name.as_str().len()) == Some(&true);
+        as_long
+            && self
+                .identity_headers
+                .iter()
+                .any(|ours| reads_as(ours, name))
     }
 
     /// The same decision once more, with its reasons, for the pages.
@@ -241,21 +259,18 @@ impl Gate {
     }
 
     fn identity_headers(&self, service: &Service, who: Option<&Identity<'_>>) -> IdentityHeaders {
-        let value = |name: &HeaderName| {
-            let who = who?;
-            let wanted = service
-                .upstream_headers
-                .iter()
-                .find(|h| name.as_str().eq_ignore_ascii_case(&h.name))?;
-            header_value(&wanted.source, who)
+        let mut headers = self.nobody.clone();
+        let Some(who) = who else {
+            return IdentityHeaders(headers);
         };
-        let headers = self.identity_headers.iter().map(|name| {
-            (
-                name.clone(),
-                value(name).unwrap_or_else(|| HeaderValue::from_static("")),
-            )
-        });
-        IdentityHeaders(headers.collect())
+        for (name, value) in headers.iter_mut() {
+            let mut wanted = service.upstream_headers.iter();
+            let wanted = wanted.find(|h| name.as_str().eq_ignore_ascii_case(&h.name));
+            if let Some(known) = wanted.and_then(|h| header_value(&h.source, who)) {
+                *value = known;
+            }
+        }
+        IdentityHeaders(headers)
     }
 }
 
@@ -266,17 +281,6 @@ impl Refusal {
         Self {
             page_follows: audience != Audience::Program,
         }
-    }
-}
-
-// === impl IdentityHeaders ===
-
-impl IntoIterator for IdentityHeaders {
-    type Item = (HeaderName, HeaderValue);
-    type IntoIter = std::vec::IntoIter<Self::Item>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
     }
 }
 
@@ -292,8 +296,8 @@ fn header_value(source: &HeaderSource, who: &Identity<'_>) -> Option<HeaderValue
         HeaderSource::Email => single(who.verified_email()),
         HeaderSource::Username => single(who.username.as_deref()),
         HeaderSource::Name => single(who.name.as_deref()),
-        HeaderSource::Groups => joined(who.groups.iter().map(AsRef::as_ref)),
-        HeaderSource::Claim(name) => joined(who.claim(name).iter().map(AsRef::as_ref)),
+        HeaderSource::Groups => joined(&who.groups),
+        HeaderSource::Claim(name) => joined(who.claim(name)),
     }
 }
 
@@ -305,9 +309,13 @@ fn single(text: Option<&str>) -> Option<HeaderValue> {
 
 /// Values joined with commas. A value with a comma would be read as two, so it is left out, and so is whatever
 /// no longer fits.
-fn joined<'a>(values: impl Iterator<Item = &'a str>) -> Option<HeaderValue> {
-    let mut line = String::new();
-    for value in values.filter(|value| !value.contains(',')) {
+fn joined(values: &[Cow<'_, str>]) -> Option<HeaderValue> {
+    let length = values.iter().map(|value| value.len() + 1).sum::<usize>();
+    let mut line = String::with_capacity(length.saturating_sub(1).min(LONGEST_GROUPS));
+    for value in values {
+        if value.bytes().any(|octet| octet == b',') {
+            continue;
+        }
         if line.len() + value.len() >= LONGEST_GROUPS {
             break;
         }
@@ -316,5 +324,5 @@ fn joined<'a>(values: impl Iterator<Item = &'a str>) -> Option<HeaderValue> {
         }
         line.push_str(value);
     }
-    HeaderValue::from_bytes(line.as_bytes()).ok()
+    HeaderValue::try_from(line).ok()
 }

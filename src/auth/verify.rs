@@ -4,10 +4,7 @@
 use std::{convert::Infallible, future::Ready, sync::Arc};
 
 use bytes::Bytes;
-use http::{
-    HeaderValue, Method, Request, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_LENGTH},
-};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header::CACHE_CONTROL};
 use http_body_util::Full;
 
 use super::{Answer, Gate, Question};
@@ -79,12 +76,7 @@ impl<B> hyper::service::Service<Request<B>> for Verify {
 /// An answer as every asker of `auth_request` kind understands it.
 pub(super) fn respond(answer: Answer) -> Response<Full<Bytes>> {
     match answer {
-        Answer::Pass(headers) => {
-            let mut response = bare(StatusCode::OK);
-            let headers = headers.into_iter().map(|(name, value)| (Some(name), value));
-            response.headers_mut().extend(headers);
-            response
-        }
+        Answer::Pass(headers) => carrying(StatusCode::OK, headers.0),
         Answer::SignIn => bare(StatusCode::UNAUTHORIZED),
         Answer::Refuse(refusal) if refusal.page_follows => bare(StatusCode::UNAUTHORIZED),
         Answer::Refuse(_) => bare(StatusCode::FORBIDDEN),
@@ -92,10 +84,13 @@ pub(super) fn respond(answer: Answer) -> Response<Full<Bytes>> {
 }
 
 pub(super) fn bare(status: StatusCode) -> Response<Full<Bytes>> {
+    carrying(status, HeaderMap::new())
+}
+
+fn carrying(status: StatusCode, mut headers: HeaderMap) -> Response<Full<Bytes>> {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    *response.headers_mut() = headers;
     response
 }

@@ -40,9 +40,9 @@ pub fn parse<'a>(path: &'a str, query: &'a str) -> Result<Check<'a>, NoCheck> {
     }
     let (method, rest) = query
         .strip_prefix("m=")
-        .and_then(|rest| rest.split_once("&u="))
+        .and_then(|rest| next(rest, "u="))
         .ok_or(NoCheck)?;
-    let (target, host) = rest.split_once("&h=").ok_or(NoCheck)?;
+    let (target, host) = next(rest, "h=").ok_or(NoCheck)?;
     let method_is_plain = !method.is_empty()
         && method
             .bytes()
@@ -60,6 +60,12 @@ pub fn parse<'a>(path: &'a str, query: &'a str) -> Result<Check<'a>, NoCheck> {
         target: decode(target)?,
         host,
     })
+}
+
+/// A value, and what follows the next parameter's name. Neither a method nor an escaped target has a `&` in it.
+fn next<'a>(text: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
+    let (value, rest) = text.split_at_checked(memchr::memchr(b'&', text.as_bytes())?)?;
+    Some((value, rest.get(1..)?.strip_prefix(name)?))
 }
 
 /// The characters of names in Kubernetes (RFC 1123 subdomains).

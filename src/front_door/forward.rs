@@ -119,8 +119,8 @@ impl Inner {
         }
         let origin = self.gate.installation().origin;
         forwarded::tell(headers, path.as_ref(), &asked.authority, origin);
-        for (name, value) in identity.into_iter().flatten() {
-            headers.insert(name, value);
+        if let Some(IdentityHeaders(identity)) = identity {
+            headers.extend(identity);
         }
     }
 

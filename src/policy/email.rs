@@ -3,7 +3,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::Host;
+use super::{Host, host::is_dns_name};
 
 /// An address that can be compared safely: printable ASCII, exactly one `@`, a dot-atom local part
 /// (RFC 5322 §3.2.3) and a DNS name.
@@ -33,11 +33,13 @@ impl Email {
         }
         let (local, domain) = text.split_once('@')?;
         let dot_atom = local.len() <= 64 && local.split('.').all(is_atom);
-        if !dot_atom || Host::parse(domain).is_none() {
+        if !dot_atom || !is_dns_name(domain) {
             return None;
         }
+        let mut folded = Arc::<str>::from(text);
+        Arc::make_mut(&mut folded).make_ascii_lowercase();
         Some(Self {
-            folded: text.to_ascii_lowercase().into(),
+            folded,
             at: local.len(),
         })
     }

@@ -112,7 +112,7 @@ impl fmt::Display for HostPattern {
     }
 }
 
-fn is_dns_name(text: &str) -> bool {
+pub(super) fn is_dns_name(text: &str) -> bool {
     if text.is_empty() || text.len() > 253 {
         return false;
     }

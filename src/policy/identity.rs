@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Moment;
 
@@ -33,7 +33,7 @@ pub struct Identity<'a> {
     #[serde(borrow)]
     pub username: Option<Cow<'a, str>>,
     /// Groups, whole or only those that a rule of the host named.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "borrowed")]
     pub groups: Vec<Cow<'a, str>>,
     /// Whether `groups` holds all that the provider sent.
     pub groups_complete: bool,
@@ -55,7 +55,7 @@ pub struct Claim<'a> {
     #[serde(borrow)]
     pub name: Cow<'a, str>,
     /// Its values.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "borrowed")]
     pub values: Vec<Cow<'a, str>>,
 }
 
@@ -85,4 +85,14 @@ impl Identity<'_> {
             .find(|claim| claim.name == name)
             .map_or(&[], |claim| &claim.values)
     }
+}
+
+/// A list that borrows each of its texts: serde borrows a `Cow` only where a field asks for it, and copies the
+/// elements of a list.
+fn borrowed<'de: 'a, 'a, D: Deserializer<'de>>(input: D) -> Result<Vec<Cow<'a, str>>, D::Error> {
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+    let texts = Vec::<Text<'a>>::deserialize(input)?;
+    Ok(texts.into_iter().map(|Text(text)| text).collect())
 }

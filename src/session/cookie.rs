@@ -75,7 +75,7 @@ impl<'a> Jar<'a> {
         self.0
             .get_all(http::header::COOKIE)
             .into_iter()
-            .flat_map(|line| line.as_bytes().split(|b| *b == b';'))
+            .flat_map(|line| Pairs(Some(line.as_bytes())))
             .filter_map(|pair| {
                 let pair = pair.trim_ascii();
                 let equals = memchr::memchr(b'=', pair)?;
@@ -88,6 +88,25 @@ impl<'a> Jar<'a> {
         self.all()
             .filter(move |(n, _)| *n == name.as_bytes())
             .map(|(_, value)| value)
+    }
+}
+
+/// What stands between the semicolons of a Cookie line, found a vector register at a time.
+struct Pairs<'a>(Option<&'a [u8]>);
+
+// === impl Pairs ===
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let line = self.0?;
+        let (pair, rest) = match memchr::memchr(b';', line) {
+            Some(end) => (line.get(..end)?, line.get(end.checked_add(1)?..)),
+            None => (line, None),
+        };
+        self.0 = rest;
+        Some(pair)
     }
 }
 

@@ -81,6 +81,8 @@ pub fn restrict<'a>(mut who: Identity<'a>, named: &NamedFacts) -> Identity<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use http::{HeaderMap, HeaderValue, header::COOKIE};
 
     use super::*;
@@ -120,6 +122,27 @@ mod tests {
         assert!(find(&format!("vestibule-http={sealed}"), &keys, "a.example").is_none());
         let behind_junk = format!("__Host-vestibule=junk; {cookie}");
         assert!(find(&behind_junk, &keys, "a.example").is_some());
+    }
+
+    #[test]
+    fn an_identity_is_read_without_copying_a_single_group() {
+        let plain = postcard::to_allocvec(&Identity {
+            groups: vec!["staff".into(), "admins".into()],
+            claims: vec![Claim {
+                name: "team".into(),
+                values: vec!["x".into()],
+            }],
+            ..example_identity()
+        });
+        let session = OpenSession(plain.unwrap());
+        let who = session.identity().unwrap();
+        let texts = who.groups.iter().chain(&who.claims[0].values);
+        assert_eq!(texts.clone().count(), 3);
+        assert!(
+            texts
+                .into_iter()
+                .all(|text| matches!(text, Cow::Borrowed(_)))
+        );
     }
 
     #[test]
