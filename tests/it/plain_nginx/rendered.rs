@@ -292,12 +292,15 @@ async fn what_cannot_be_printed_is_an_error_and_nothing_is_printed() -> Result<(
     let folder = TempDir::new()?;
     let told = render(folder.path(), &[]).await;
     let told = format!("{:#}", told.expect_err("there is nothing to print"));
-    assert!(told.contains("names a host"), "{told}");
+    assert!(told.contains("there is no manifest in it"), "{told}");
     let echo = Echo::start().await?;
     let corp = provider("corp", HOST).await?;
     let corp =
         identity_provider("corp", &corp).replace("  type: OIDC", "  type: OIDC\n  default: true");
     fs::write(folder.path().join("corp.yaml"), corp)?;
+    let told = render(folder.path(), &[]).await;
+    let told = format!("{:#}", told.expect_err("nothing is behind a provider"));
+    assert!(told.contains("names a host"), "{told}");
     let hostile = ingress(
         "wiki",
         "'/a;} location /b { return 200'",
