@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo demo-cluster test generate check-generated clean
+.PHONY: help demo demo-cluster test fuzz generate check-generated clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -20,6 +20,9 @@ demo-cluster: ## the same on a real Kubernetes API server with Traefik and the H
 
 test: ## everything: format, lints, unit and property tests, and the tests on real components
 	@tests/run
+
+fuzz: ## look for inputs that break what must hold (SECONDS_EACH=20)
+	@tests/fuzz/run
 
 generate: ## write the CRDs, the chart's copy of them and the plain manifests
 	@tests/tools/install cluster

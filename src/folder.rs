@@ -25,3 +25,6 @@ pub use self::{
     metrics::Metrics,
     status::{FindingDocument, Status},
 };
+
+#[cfg(fuzzing)]
+pub use self::object::property as yaml_property;

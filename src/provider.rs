@@ -42,6 +42,8 @@ use crate::{
 };
 
 pub use error::{Distrust, ProviderError};
+#[cfg(fuzzing)]
+pub use id_token::property as id_token_property;
 pub use metrics::Metrics;
 
 /// All identity providers, as this process knows them. Cheap to clone; clones share what was fetched.

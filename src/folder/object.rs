@@ -1,5 +1,8 @@
 //! From a document of a manifest to an object, as strictly as an API server would read it.
 
+#[cfg(any(test, fuzzing))]
+pub mod property;
+
 use std::{fmt, sync::Arc};
 
 use k8s_openapi::{

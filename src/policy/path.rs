@@ -87,23 +87,19 @@ impl PathMatch {
         }
     }
 
-    /// Whether an exception that closes means this path: ASCII case is ignored, since some services
-    /// ignore it, and `/admin/` covers `/admin` too.
+    /// Whether an exception that closes means this path: ASCII case and a slash at the end are ignored, since some
+    /// services ignore them (`/admin/` covers `/admin` too, and the other way round).
     #[must_use]
     pub fn closes(&self, path: &CanonicalPath<'_>) -> bool {
         let octets = path.as_bytes();
-        match self {
-            Self::Exact(value) => octets.eq_ignore_ascii_case(value),
-            Self::Prefix(value) => {
-                let below = octets
-                    .get(..value.len())
-                    .is_some_and(|start| start.eq_ignore_ascii_case(value));
-                below
-                    || value
-                        .strip_suffix(b"/")
-                        .is_some_and(|bare| octets.eq_ignore_ascii_case(bare))
-            }
-        }
+        let (Self::Exact(value) | Self::Prefix(value)) = self;
+        let below = match self {
+            Self::Exact(_) => false,
+            Self::Prefix(_) => octets
+                .get(..value.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(value)),
+        };
+        below || without_slash(octets).eq_ignore_ascii_case(without_slash(value))
     }
 
     /// How specific the match is: longer is more, and an exact path is more than any prefix.
@@ -114,6 +110,10 @@ impl PathMatch {
             Self::Prefix(value) => (false, value.len()),
         }
     }
+}
+
+fn without_slash(path: &[u8]) -> &[u8] {
+    path.strip_suffix(b"/").unwrap_or(path)
 }
 
 /// Octets that stand for themselves in a path: visible ASCII without those that some reader treats

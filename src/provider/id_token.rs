@@ -1,6 +1,9 @@
 //! ID tokens: unverified ones give nothing away, verified ones have passed every check of OpenID Connect
 //! Core §3.1.3.7 and RFC 8725. Pure: keys and time are arguments.
 
+#[cfg(any(test, fuzzing))]
+pub mod property;
+
 use std::time::Duration;
 
 use aws_lc_rs::constant_time;

@@ -24,6 +24,7 @@ pub mod nginx;
 pub mod oidc_provider;
 pub mod plain_nginx;
 pub mod process;
+pub mod raw;
 pub mod set_up;
 pub mod tools;
 pub mod traefik;

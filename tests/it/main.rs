@@ -8,6 +8,8 @@ mod bench;
 
 #[cfg(test)]
 mod admission;
+#[cfg(test)]
+mod attack;
 mod bench_cluster;
 mod bench_data_planes;
 #[cfg(test)]

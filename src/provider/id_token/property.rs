@@ -1,0 +1,120 @@
+//! What must hold of every ID token and set of claims; unit tests and the fuzz target `id_token` share it.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::*;
+use crate::{
+    provider::claims,
+    published::{ClaimNames, ProviderKind, ProviderSettings},
+};
+
+const NOW: Moment = Moment(1_800_000_000);
+
+/// Lines: a header, claims, the answer of UserInfo, a JWK Set; a line that is no JSON of its kind counts as absent.
+pub fn holds(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    drop(UnverifiedToken::parse(text));
+    let mut lines = text.split('\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let (header, payload, userinfo, keys) = (line(), line(), line(), line());
+
+    let token = format!(
+        "{}.{}.{}",
+        URL_SAFE_NO_PAD.encode(header),
+        URL_SAFE_NO_PAD.encode(payload),
+        "A".repeat(86)
+    );
+    let expected = Expected {
+        issuer: "https://id.corp.example",
+        client_id: "vestibule",
+        nonce: "n-0S6_WzA2Mj",
+        max_age: Some(Duration::from_secs(3600)),
+        now: NOW,
+    };
+    if let Ok(parsed) = UnverifiedToken::parse(&token) {
+        let header: Value = serde_json::from_str(header).expect("JSON, since it was read");
+        let name = header["alg"].as_str().expect("an algorithm");
+        assert!(!name.starts_with("HS") && !name.eq_ignore_ascii_case("none"));
+        assert!(header.get("crit").is_none());
+        if let Some(keys) = KeySet::read(keys.as_bytes()) {
+            drop(parsed.verify(&keys, &expected));
+        }
+    }
+
+    let Some(claims) = json::object(payload.as_bytes()) else {
+        return;
+    };
+    let again = Value::Object(claims.clone()).to_string();
+    assert_eq!(json::object(again.as_bytes()).as_ref(), Some(&claims));
+    let Ok(token) = expected.check(claims.clone()) else {
+        return;
+    };
+    assert_eq!(claims["iss"], expected.issuer);
+    assert_eq!(claims["nonce"], expected.nonce);
+    let audience = &claims["aud"];
+    let several = audience.as_array().is_some_and(|all| all.len() > 1);
+    assert!(*audience == "vestibule" || audience.as_array().unwrap().contains(&json!("vestibule")));
+    assert!(
+        claims
+            .get("azp")
+            .map_or(!several, |party| *party == "vestibule")
+    );
+    let time = |name: &str| claims[name].as_f64().expect("a time");
+    assert!(time("exp") > 1_800_000_000.0 - 61.0 && time("iat") < 1_800_000_000.0 + 62.0);
+    assert!((1_800_000_000.0 - 3662.0..1_800_000_062.0).contains(&time("auth_time")));
+    assert_eq!(claims["sub"], token.subject.as_str());
+
+    let userinfo = json::object(userinfo.as_bytes()).unwrap_or_default();
+    let said = [&claims, &userinfo].map(|document| {
+        let vouched = document.get("email_verified") == Some(&Value::Bool(true));
+        (
+            document
+                .get("email")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+            vouched,
+        )
+    });
+    let Ok(person) = claims::signed_in(&settings(), token, userinfo) else {
+        return;
+    };
+    if person.email_verified {
+        assert!(
+            said.contains(&(person.email.clone(), true)),
+            "vouched for in one document"
+        );
+    }
+    let shown = [&person.email, &person.name, &person.username];
+    let texts = shown.into_iter().flatten();
+    let texts = texts.chain(&person.groups);
+    let mut texts = texts.chain(person.claims.iter().flat_map(|(_, values)| values));
+    assert!(texts.all(|text| !text.is_empty() && !text.chars().any(char::is_control)));
+    let names = person.claims.iter().map(|(name, _)| name.as_str());
+    assert!(
+        !names
+            .into_iter()
+            .any(|name| ["email", "email_verified", "iss", "nonce"].contains(&name))
+    );
+}
+
+fn settings() -> ProviderSettings {
+    ProviderSettings {
+        name: "corp".into(),
+        display_name: "Corp".into(),
+        order: 0,
+        kind: ProviderKind::Oidc {
+            issuer: Arc::from("https://id.corp.example"),
+            insecure_http: false,
+        },
+        client_id: "vestibule".into(),
+        client_secret: None,
+        scopes: Vec::new(),
+        claims: ClaimNames::default(),
+        trusts_unverified_email: false,
+        max_session: None,
+    }
+}

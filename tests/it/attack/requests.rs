@@ -1,0 +1,515 @@
+//! The check behind the real proxies: what a client writes into Host, Cookie, headers and the request itself.
+
+use anyhow::{Result, ensure};
+use vestibule::{policy::Identity, session::Purpose};
+
+use super::stage::{Stage, get, now};
+use crate::bench::raw;
+
+/// A request must not arrive, whoever sends it; how it is refused is the proxy's affair.
+async fn refused(stage: &Stage, request: &str, what: &str) -> Result<()> {
+    for (door, address) in &stage.doors {
+        let answer = raw::send(*address, request.as_bytes()).await?;
+        let seen = stage.service.take_heads();
+        ensure!(
+            seen.is_empty(),
+            "{what} arrived through {door} ({}): {}",
+            answer.status,
+            seen.concat().escape_ascii()
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_in_host_becomes_a_parameter_of_the_check_on_a_wildcard_host() -> Result<()> {
+    let stage = Stage::new("wild", "*.wild.story.test").await?;
+    let good = "one.wild.story.test";
+    let cookie = stage.session(good, &stage.person(&[]))?;
+    let cookie = format!("Cookie: __Host-vestibule={cookie}");
+    for (door, address) in &stage.doors {
+        let answer = get(*address, good, b"/x", &[&cookie]).await?;
+        ensure!(
+            !stage.service.take().is_empty(),
+            "{door}: {} {}",
+            answer.status,
+            answer.head
+        );
+    }
+    let mut tried = 0;
+    let hosts = [
+        "one.wild.story.test&u=%2Fpub%2Fx",
+        "x&u=%2Fpub%2Fx.wild.story.test",
+        "x&u=/pub/x&h=one.wild.story.test",
+        "x&m=GET&u=%2Fpub%2Fx&h=one.wild.story.test",
+        "x%26u=%2Fpub%2Fx.wild.story.test",
+        "x#.wild.story.test",
+        "x#&h=one.wild.story.test",
+        "x=y.wild.story.test",
+        "x;u=/pub/x.wild.story.test",
+        "x%00.wild.story.test",
+        "x?.wild.story.test",
+        "x/.wild.story.test",
+        "x\\.wild.story.test",
+        "x@one.wild.story.test",
+        "one.wild.story.test:80&u=%2Fpub%2Fx",
+        "one.wild.story.test:80:80",
+        "one.wild.story.test#",
+        "a.b.wild.story.test",
+        ".wild.story.test",
+        "wild.story.test",
+        "-x.wild.story.test",
+        "x_y.wild.story.test",
+        "xn--.wild.story.test",
+        "one.wild.story.test..",
+        "\"one\".wild.story.test",
+        "o ne.wild.story.test",
+        "[::1]",
+        "127.0.0.1",
+        "",
+        "%6fne.wild.story.test",
+        "two.wild.story.test",
+        "one.wild.story.test, two.wild.story.test",
+    ];
+    for host in hosts {
+        // Bob may not see the first two on any host; on the third he would be a stranger.
+        for (target, cookie) in [
+            ("/secret", &*cookie),
+            ("/internal/x", &cookie),
+            ("/other", "X: y"),
+        ] {
+            for (line, asked) in [
+                (format!("GET {target}"), host),
+                (format!("GET http://{host}{target}"), "two.wild.story.test"),
+            ] {
+                let request = format!(
+                    "{line} HTTP/1.1\r\nHost: {asked}\r\n{cookie}\r\nConnection: close\r\n\r\n"
+                );
+                refused(&stage, &request, &format!("{line}, Host: {asked}")).await?;
+            }
+            tried += 2 * stage.doors.len();
+        }
+    }
+    for request in [
+        format!(
+            "GET /other HTTP/1.1\r\nHost: two.wild.story.test\r\n{cookie}\r\nConnection: close\r\n\r\n"
+        ),
+        format!(
+            "GET /other HTTP/1.1\r\nHost: one.wild.story.test\r\nHost: two.wild.story.test\r\n{cookie}\r\nConnection: close\r\n\r\n"
+        ),
+        format!(
+            "GET /other HTTP/1.1\r\nHost: two.wild.story.test\r\nHost: one.wild.story.test\r\n{cookie}\r\nConnection: close\r\n\r\n"
+        ),
+        format!(
+            "GET /other HTTP/1.1\r\nHost : one.wild.story.test\r\n{cookie}\r\nConnection: close\r\n\r\n"
+        ),
+        format!("GET /other HTTP/1.1\r\n{cookie}\r\nConnection: close\r\n\r\n"),
+        format!("GET /other HTTP/1.0\r\n{cookie}\r\n\r\n"),
+        format!("GET /other HTTP/0.9\r\n{cookie}\r\n\r\n"),
+        "GET /other\r\n".to_owned(),
+    ] {
+        refused(&stage, &request, &request).await?;
+        tried += stage.doors.len();
+    }
+    println!("{tried} requests with hostile hosts");
+    Ok(())
+}
+
+/// Values that are no session of bob on this host, with the name of the trick.
+fn false_cookies(stage: &Stage, good: &str) -> Result<Vec<(String, String)>> {
+    let name = "__Host-vestibule";
+    let host = &*stage.host;
+    let bob = stage.person(&[]);
+    let (start, end) = good.split_at(good.len() / 2);
+    let flipped = |at: usize| {
+        let mut text = good.to_owned();
+        let other = if good.get(at..=at) == Some("A") {
+            "B"
+        } else {
+            "A"
+        };
+        text.replace_range(at..=at, other);
+        text
+    };
+    let plain = |who: &Identity<'_>| stage.session(host, who);
+    let mut cookies = vec![
+        ("nothing".to_owned(), String::new()),
+        ("empty".to_owned(), format!("{name}=")),
+        ("truncated".to_owned(), format!("{name}={start}")),
+        ("the second half".to_owned(), format!("{name}={end}")),
+        ("padded".to_owned(), format!("{name}={good}==")),
+        ("quoted".to_owned(), format!("{name}=\"{good}\"")),
+        (
+            "split in two".to_owned(),
+            format!("{name}={start}; {name}={end}"),
+        ),
+        (
+            "chunked as oauth2-proxy does".to_owned(),
+            format!("{name}_0={start}; {name}_1={end}"),
+        ),
+        (
+            "of another host".to_owned(),
+            format!("{name}={}", stage.session("other.story.test", &bob)?),
+        ),
+        (
+            "of the auth host".to_owned(),
+            format!("{name}={}", stage.session(crate::product::AUTH_HOST, &bob)?),
+        ),
+        (
+            "under the name for plain http".to_owned(),
+            format!("vestibule-http={good}"),
+        ),
+        (
+            "under a name without prefix".to_owned(),
+            format!("vestibule={good}"),
+        ),
+        (
+            "in another case".to_owned(),
+            format!("__HOST-vestibule={good}"),
+        ),
+        ("without a name".to_owned(), format!("={name}={good}")),
+        (
+            "of an oauth2-proxy".to_owned(),
+            format!("_oauth2_proxy={good}"),
+        ),
+        (
+            "lower case".to_owned(),
+            format!("{name}={}", good.to_lowercase()),
+        ),
+        ("standard base64".to_owned(), format!("{name}=+/{good}")),
+        (
+            "behind four of junk".to_owned(),
+            format!(
+                "{0}; {name}={good}",
+                [
+                    format!("{name}=x"),
+                    format!("{name}=y"),
+                    format!("{name}=z"),
+                    format!("{name}=w")
+                ]
+                .join("; ")
+            ),
+        ),
+        (
+            "a hundred of junk".to_owned(),
+            vec![format!("{name}=AQAAAAfiZKdYzbgd"); 100].join("; "),
+        ),
+        ("60 KB".to_owned(), format!("{name}={}", "A".repeat(60_000))),
+        ("not ASCII".to_owned(), format!("{name}=\u{e4}{good}")),
+        ("a template".to_owned(), format!("{name}={{{{{good}}}}}")),
+        ("escaped".to_owned(), format!("{name}=%41{good}")),
+        (
+            "ended".to_owned(),
+            format!(
+                "{name}={}",
+                plain(&Identity {
+                    ends_at: now(),
+                    ..bob.clone()
+                })?
+            ),
+        ),
+        (
+            "from the future".to_owned(),
+            format!(
+                "{name}={}",
+                plain(&Identity {
+                    issued_at: vestibule::policy::Moment(now().0 + 3600),
+                    ..bob.clone()
+                })?
+            ),
+        ),
+        (
+            "of another provider".to_owned(),
+            format!(
+                "{name}={}",
+                plain(&Identity {
+                    provider: "other".into(),
+                    ..bob.clone()
+                })?
+            ),
+        ),
+        (
+            "of another issuer".to_owned(),
+            format!(
+                "{name}={}",
+                plain(&Identity {
+                    issuer: "https://other.example".into(),
+                    ..bob.clone()
+                })?
+            ),
+        ),
+        (
+            "of an address nobody verified".to_owned(),
+            format!(
+                "{name}={}",
+                plain(&Identity {
+                    email_verified: false,
+                    ..bob.clone()
+                })?
+            ),
+        ),
+        (
+            "of somebody else's domain".to_owned(),
+            format!(
+                "{name}={}",
+                plain(&Identity {
+                    email: Some("bob@corp.example.evil.example".into()),
+                    ..bob.clone()
+                })?
+            ),
+        ),
+    ];
+    for at in [
+        0,
+        1,
+        4,
+        6,
+        10,
+        20,
+        good.len() / 2,
+        good.len() - 23,
+        good.len() - 2,
+    ] {
+        cookies.push((
+            format!("changed at {at}"),
+            format!("{name}={}", flipped(at)),
+        ));
+    }
+    for purpose in [
+        Purpose::Attempt,
+        Purpose::HandOffRequest,
+        Purpose::HandOffTicket,
+        Purpose::SignOut,
+        Purpose::Landed,
+    ] {
+        let sealed =
+            stage
+                .keys()
+                .seal_value(purpose, host, &bob, now(), vestibule::session::random);
+        cookies.push((
+            format!("sealed as {purpose:?}"),
+            format!("{name}={}", sealed.unwrap_or_default()),
+        ));
+    }
+    let foreign = vestibule::session::Keys::new(std::sync::Arc::new(
+        vestibule::published::KeyRing::first(1, [1; 32]),
+    ));
+    let sealed = foreign.seal_value(
+        Purpose::Session,
+        host,
+        &bob,
+        now(),
+        vestibule::session::random,
+    );
+    cookies.push((
+        "of another key".to_owned(),
+        format!("{name}={}", sealed.unwrap_or_default()),
+    ));
+    Ok(cookies)
+}
+
+#[tokio::test]
+async fn only_a_session_of_this_person_on_this_host_lets_anybody_in() -> Result<()> {
+    let stage = Stage::new("cookies", "cookies.story.test").await?;
+    let good = stage.session(&stage.host, &stage.person(&[]))?;
+    let cookies = false_cookies(&stage, &good)?;
+    for (door, address) in &stage.doors {
+        for (trick, cookie) in &cookies {
+            let answer = get(
+                *address,
+                &stage.host,
+                b"/x",
+                &[&format!("Cookie: {cookie}"), "Accept: text/html"],
+            )
+            .await?;
+            let seen = stage.service.take();
+            ensure!(seen.is_empty(), "a cookie {trick} let in through {door}");
+            ensure!(
+                matches!(answer.status, 302 | 400 | 401 | 403 | 431),
+                "a cookie {trick}: {door} answers {}",
+                answer.status
+            );
+        }
+        // Whatever else is sent beside it, the good one counts; in two lines as well.
+        for lines in [
+            vec![format!("Cookie: __Host-vestibule={good}")],
+            vec![format!(
+                "Cookie: a=b; __Host-vestibule=junk; __Host-vestibule={good}"
+            )],
+            vec![
+                "Cookie: __Host-vestibule=junk".to_owned(),
+                format!("Cookie: __Host-vestibule={good}"),
+            ],
+        ] {
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            get(*address, &stage.host, b"/x", &lines).await?;
+            ensure!(
+                stage.service.take() == [b"/x"],
+                "{door}: {} lines with the good cookie",
+                lines.len()
+            );
+        }
+    }
+    println!("{} false cookies", cookies.len() * stage.doors.len());
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_header_method_or_framing_lets_a_stranger_in_or_makes_bob_somebody_else() -> Result<()> {
+    let stage = Stage::new("lies", "lies.story.test").await?;
+    let bob = stage.session(&stage.host, &stage.person(&[]))?;
+    let headers = [
+        "X-Original-URL: https://lies.story.test/pub/x",
+        "X-Original-URI: /pub/x",
+        "X-Original-Method: OPTIONS",
+        "X-Forwarded-Uri: /pub/x",
+        "X-Forwarded-Host: other.story.test",
+        "X-Forwarded-Method: OPTIONS",
+        "X-Forwarded-Proto: http",
+        "X-Forwarded-Prefix: /pub/",
+        "X-Rewrite-URL: /pub/x",
+        "X-Auth-Request-Redirect: /pub/x",
+        "X-Auth-Request-User: ann",
+        "X-Auth-Request-Email: ann@corp.example",
+        "X-Auth-Request-Groups: wiki-admins",
+        "X-Forwarded-User: ann",
+        "Authorization: Bearer x",
+        "Authorization: Basic YW5uOng=",
+        "Range: bytes=0-0",
+        "If-None-Match: *",
+        "If-Modified-Since: Sat, 01 Jan 2050 00:00:00 GMT",
+        "Expect: 100-continue",
+        "TE: trailers",
+        "X-HTTP-Method-Override: OPTIONS",
+        "Access-Control-Request-Method: GET",
+        "Origin: https://lies.story.test",
+        "Purpose: prefetch",
+        "Sec-Fetch-Mode: no-cors",
+        "Sec-Fetch-Dest: image",
+        "Upgrade: websocket\r\nConnection: upgrade",
+        "Upgrade: h2c\r\nConnection: upgrade, http2-settings\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA",
+        "Forwarded: host=other.story.test",
+        "Connection: cookie",
+        "Connection: X-Auth-Request-User",
+        "Via: 1.1 lies.story.test",
+        "X-Sent-From: nginx-ingress-controller",
+    ];
+    for header in headers {
+        let request = format!(
+            "GET /other/x HTTP/1.1\r\nHost: {}\r\n{header}\r\nConnection: close\r\n\r\n",
+            stage.host
+        );
+        refused(&stage, &request, header).await?;
+    }
+    let host = &stage.host;
+    for request in [
+        format!("OPTIONS /other/x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
+        format!("HEAD /other/x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
+        format!("VERSION-CONTROL /other/x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
+        format!("get /other/x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
+        format!("PURGE /other/x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
+        format!("TRACE /other/x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
+        format!("CONNECT {host}:443 HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
+        format!("G%45T /other/x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
+        format!("GET&u=%2Fpub%2Fx /other/x HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
+        format!(
+            "POST /other/x HTTP/1.1\r\nHost: {host}\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
+        ),
+        format!(
+            "POST /other/x HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+        ),
+        format!(
+            "POST /pub/x HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\nGET /other/x HTTP/1.1\r\nHost: {host}\r\n\r\n"
+        ),
+        format!(
+            "POST /other/x HTTP/1.1\r\nHost: {host}\r\nContent-Length: 5\r\nContent-Length: 6\r\nConnection: close\r\n\r\nhello!"
+        ),
+        format!(
+            "POST /other/x HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding : chunked\r\nConnection: close\r\n\r\n0\r\n\r\n"
+        ),
+        format!(
+            "POST /other/x HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: xchunked\r\nConnection: close\r\n\r\n0\r\n\r\n"
+        ),
+        format!("GET /other/x HTTP/1.0\r\nHost: {host}\r\n\r\n"),
+        format!(
+            "GET /other/x HTTP/1.1\r\nHost: {host}\r\nX: {}\r\nConnection: close\r\n\r\n",
+            "y".repeat(100_000)
+        ),
+        format!(
+            "GET /other/{} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n",
+            "y".repeat(60_000)
+        ),
+        format!(
+            "GET /other/x HTTP/1.1\r\nHost: {host}\r\n folded: yes\r\nConnection: close\r\n\r\n"
+        ),
+        format!("GET /other/x HTTP/1.1\nHost: {host}\nConnection: close\n\n"),
+        format!("GET /other/x HTTP/1.1\r\nHost: {host}\r\n"),
+    ] {
+        let line = request
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .take(60)
+            .collect::<String>();
+        let answers = stage.doors.len();
+        for (door, address) in &stage.doors {
+            raw::send(*address, request.as_bytes()).await?;
+            let targets = stage.service.take();
+            ensure!(
+                targets.iter().all(|target| target.starts_with(b"/pub/")),
+                "{line} arrived through one of {answers}: {door}"
+            );
+        }
+    }
+    // Pipelined: each is judged by itself.
+    for (door, address) in &stage.doors {
+        let pipelined = format!(
+            "GET /pub/x HTTP/1.1\r\nHost: {host}\r\n\r\nGET /other/x HTTP/1.1\r\nHost: {host}\r\n\r\nGET /pub/y HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        );
+        raw::send(*address, pipelined.as_bytes()).await?;
+        let seen = stage.service.take();
+        ensure!(
+            seen.iter().all(|target| target.starts_with(b"/pub/")) && !seen.is_empty(),
+            "{door}: pipelined"
+        );
+    }
+    // Bob stays bob, and no more.
+    for (door, address) in &stage.doors {
+        for name in [
+            "X-Auth-Request-User",
+            "X-Auth-Request-Email",
+            "X-Auth-Request-Groups",
+            "X-Auth-Request-Access-Token",
+            "X-Auth-Request-Preferred-Username",
+            "x-auth-request-user",
+            "X_Auth_Request_User",
+            "X-Auth-Request_User",
+            "X-AUTH-REQUEST-GROUPS",
+        ] {
+            for value in ["ann", "wiki-admins", ""] {
+                let lines = [
+                    format!("Cookie: __Host-vestibule={bob}"),
+                    format!("{name}: {value}"),
+                    format!("{name}: {value}"),
+                ];
+                let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+                get(*address, host, b"/x", &lines).await?;
+                for head in stage.service.take_heads() {
+                    let head = String::from_utf8_lossy(&head).to_lowercase();
+                    let lines = head
+                        .lines()
+                        .filter(|line| line.starts_with("x-auth") || line.starts_with("x_auth"));
+                    for line in lines {
+                        ensure!(
+                            !line.contains("ann") && !line.contains("wiki-admins"),
+                            "{door}, {name}: {line}"
+                        );
+                    }
+                    ensure!(head.contains("bob@corp.example"), "{door}: {head}");
+                }
+            }
+        }
+    }
+    Ok(())
+}
