@@ -132,6 +132,10 @@ pub(super) fn hand_over(
     else {
         return show(Page::hand_off_unreadable());
     };
+    // Whoever holds the prefix there now would receive the ticket.
+    if let Some(reason) = &entry.no_sessions {
+        return show(Page::no_sessions(&host, reason));
+    }
     let named = NamedFacts {
         groups: entry.named_groups.clone(),
         claims: entry.named_claims.clone(),

@@ -285,7 +285,11 @@ impl Refusal {
 }
 
 fn reads_as(one: &HeaderName, other: &HeaderName) -> bool {
-    let folded = |octet: u8| if octet == b'_' { b'-' } else { octet };
+    // Most read `_` as `-`; lighttpd and old CGI programs read everything so that is no letter or digit.
+    let folded = |octet: u8| match octet {
+        letter if letter.is_ascii_alphanumeric() => letter,
+        _ => b'-',
+    };
     let (one, other) = (one.as_str(), other.as_str());
     one.len() == other.len() && one.bytes().map(folded).eq(other.bytes().map(folded))
 }

@@ -1,6 +1,13 @@
 //! From a document of a manifest to an object, as strictly as an API server would read it.
 
 #[cfg(any(test, fuzzing))]
+#[cfg_attr(
+    test,
+    expect(
+        unreachable_pub,
+        reason = "a test of its own kind: the fuzz target calls it from outside"
+    )
+)]
 pub mod property;
 
 use std::{fmt, sync::Arc};

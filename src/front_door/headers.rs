@@ -64,11 +64,13 @@ pub(super) fn strip_claims(headers: &mut HeaderMap, identity_headers: &[HeaderNa
 }
 
 fn is_claim(name: &HeaderName, identity_headers: &[HeaderName]) -> bool {
-    // WSGI, CGI and PHP read `_` and `-` as the same.
-    let dashed = name.as_str().replace('_', "-");
-    identity_headers
-        .iter()
-        .any(|known| known.as_str().replace('_', "-") == dashed)
+    // WSGI, CGI and PHP read `_` and `-` as the same, and some everything else that is no letter or digit.
+    let plain = |name: &HeaderName| {
+        name.as_str()
+            .replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+    };
+    let dashed = plain(name);
+    identity_headers.iter().any(|known| plain(known) == dashed)
         || CLAIMS.contains(&&*dashed)
         || CLAIM_FAMILIES
             .iter()
@@ -180,7 +182,9 @@ mod tests {
             ("X-Auth-Request-User", "root"),
             ("x_auth_request_user", "root"),
             ("x-auth_request-Anything", "root"),
+            ("x.auth!request~user", "root"),
             ("Remote-User", "root"),
+            ("remote.user", "root"),
             ("X-Forwarded-Email", "root@corp.example"),
             ("X-Forwarded-For", "1.2.3.4"),
             ("Forwarded", "for=1.2.3.4"),

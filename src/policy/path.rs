@@ -257,7 +257,8 @@ mod tests {
         assert!(!prefix.closes(&path("/adminx")));
         let exact = PathMatch::exact("/healthz").unwrap();
         assert!(exact.opens(&path("/healthz?full")) && !exact.opens(&path("/healthz/")));
-        assert!(exact.closes(&path("/HealthZ")));
+        assert!(exact.closes(&path("/HealthZ")) && exact.closes(&path("/healthz/")));
+        assert!(!exact.closes(&path("/healthz/x")) && !exact.closes(&path("/healthzz")));
     }
 
     #[test]

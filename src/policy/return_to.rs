@@ -99,11 +99,14 @@ impl ReturnTo {
         if path.is_empty() {
             return Ok(Self::root());
         }
+        if !escapes_are_whole(path) {
+            return Err(UnsafeReturn);
+        }
         if path.starts_with('?') {
             return Ok(Self(format!("/{path}").into()));
         }
         let only_path = path.split_once('?').map_or(path, |(path, _)| path);
-        if path.starts_with("//") || !escapes_are_whole(path) || has_dot_segment(only_path) {
+        if path.starts_with("//") || has_dot_segment(only_path) {
             return Err(UnsafeReturn);
         }
         Ok(Self(path.into()))
@@ -261,6 +264,7 @@ mod tests {
             "/ä",
             "/a%",
             "/a%g0",
+            "https://wiki.example?%2",
             "/..",
             "/../a",
             "/a/..",

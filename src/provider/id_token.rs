@@ -2,6 +2,15 @@
 //! Core §3.1.3.7 and RFC 8725. Pure: keys and time are arguments.
 
 #[cfg(any(test, fuzzing))]
+#[cfg_attr(
+    test,
+    expect(
+        unreachable_pub,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        reason = "a test of its own kind: the fuzz target calls it from outside"
+    )
+)]
 pub mod property;
 
 use std::time::Duration;

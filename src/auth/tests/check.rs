@@ -185,6 +185,9 @@ async fn an_identity_header_in_another_spelling_is_refused_since_no_data_plane_r
         ("x_auth_request_email", StatusCode::FORBIDDEN),
         ("x-auth_request-email", StatusCode::FORBIDDEN),
         ("X_Auth-Request-User", StatusCode::FORBIDDEN),
+        ("X.Auth.Request.Email", StatusCode::FORBIDDEN),
+        ("x!auth~request'email", StatusCode::FORBIDDEN),
+        ("x-auth-request-emailx", StatusCode::OK),
     ] {
         let sent = sent(name);
         let headers: Vec<_> = sent.iter().map(|(name, value)| (*name, &**value)).collect();

@@ -232,6 +232,12 @@ async fn an_auth_host_that_others_see_the_cookies_of_hands_nobody_off() {
         .navigate("auth.example", &on_auth_host, &session)
         .await;
     assert!(location(&handed).starts_with("https://a.example/oauth2/finish?ticket="));
+    bench.change(&Published::Host(Arc::new(entry("a.example"))));
+    let taken = bench
+        .navigate("auth.example", &on_auth_host, &session)
+        .await;
+    assert_eq!(taken.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(location(&taken).is_empty(), "others hold the prefix there");
     bench.change(&Published::Host(Arc::new(entry("auth.example"))));
     for cookie in [&*session, ""] {
         let refused = bench.navigate("auth.example", &on_auth_host, cookie).await;

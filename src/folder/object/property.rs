@@ -66,3 +66,39 @@ fn installation() -> Installation {
         max_session: Duration::from_secs(3600),
     }
 }
+
+#[test]
+fn every_committed_manifest_holds_the_property() {
+    let inputs = std::fs::read_dir("tests/fuzz/corpus/yaml").unwrap();
+    let held = inputs.map(|input| holds(&std::fs::read(input.unwrap().path()).unwrap()));
+    assert!(held.count() > 10);
+}
+
+#[test]
+fn a_manifest_of_many_levels_or_of_repeated_aliases_is_read_or_refused_within_seconds() {
+    let mut laughs = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
+    for level in 1..12 {
+        let below = level - 1;
+        let list = vec![format!("*a{below}"); 9].join(", ");
+        laughs.push_str(&format!("a{level}: &a{level} [{list}]\n"));
+    }
+    for text in [
+        laughs,
+        "- ".repeat(100_000),
+        "[".repeat(100_000),
+        format!("a: \"{}\"", "\\\"".repeat(50_000)),
+        "a: &a [*a]\n".to_owned(),
+        "---\n".repeat(25_000),
+        (0..5_000).map(|n| format!("k{n}: v\n")).collect(),
+    ] {
+        let start: String = text.chars().take(40).collect();
+        let started = std::time::Instant::now();
+        // Without optimization, 64 levels take more than the 2 MiB that a test has.
+        let reading = std::thread::Builder::new().stack_size(16 << 20);
+        let reading =
+            reading.spawn(move || yaml::documents(&text).map(|documents| documents.len()));
+        drop(reading.unwrap().join().unwrap());
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(60), "{took:?} for {start}");
+    }
+}

@@ -118,3 +118,10 @@ fn settings() -> ProviderSettings {
         max_session: None,
     }
 }
+
+#[test]
+fn every_committed_token_holds_the_property() {
+    let inputs = std::fs::read_dir("tests/fuzz/corpus/id_token").unwrap();
+    let held = inputs.map(|input| holds(&std::fs::read(input.unwrap().path()).unwrap()));
+    assert!(held.count() > 10);
+}
