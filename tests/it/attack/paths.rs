@@ -311,7 +311,7 @@ async fn no_target_reaches_more_than_its_rule_says_as_real_applications_serve_it
         ] {
             get(*address, &stage.host, target.as_bytes(), &[cookie]).await?;
             ensure!(
-                !stage.service.take().is_empty() == arrives,
+                stage.service.take().is_empty() != arrives,
                 "{door}: {target} {cookie:.8}"
             );
         }
