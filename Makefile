@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo demo-cluster test fuzz generate check-generated clean
+.PHONY: help demo demo-cluster test bench fuzz generate check-generated clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -23,6 +23,9 @@ test: ## everything: format, lints, unit and property tests, and the tests on re
 
 fuzz: ## look for inputs that break what must hold (SECONDS_EACH=20)
 	@tests/fuzz/run
+
+bench: ## what a check costs, into docs/performance.md (SECONDS=3 ROUNDS=3 OAUTH2_PROXY=path; an idle machine)
+	@tests/speed/bench
 
 generate: ## write the CRDs, the chart's copy of them and the plain manifests
 	@tests/tools/install cluster

@@ -1,11 +1,15 @@
-//! A server for `tests/speed/run` and `tests/speed/front_door`, on one thread: the check, a fixed 200 of the same stack
-//! with the same listener, or the front door before a service.
+//! What `tests/speed/bench` and `tests/speed/front_door` measure, on one thread: the check, a fixed 200 of the same
+//! stack with the same listener, the front door before a service, or how long a Table takes to build.
 //!
-//!     check_cost fixed | check SERVICES | door http://ADDRESS
+//!     check_cost fixed | check SERVICES [SESSIONS] | door http://ADDRESS | table SERVICES
 //!
-//! Prints the address and a Cookie header with a session, then serves until it is killed.
+//! A server prints its address and a Cookie header with a session for the last service; then for each session, spread
+//! over the services, a check's path and its header; the same for `team/denied`, where nobody may enter; and an empty
+//! line. It serves until it is killed. At `team/public` everyone may enter.
 
-use std::{env, sync::Arc, time::Duration};
+mod table;
+
+use std::{env, io::Write as _, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -19,8 +23,8 @@ use vestibule::{
     clock::Clock,
     front_door::{FrontDoor, Settings as DoorSettings},
     policy::{
-        Ceiling, DomainPattern, Entry, Grant, Host, HostPattern, Identity, Origin, Policy, Scheme,
-        SessionLimits, Terms,
+        Ceiling, DomainPattern, Entry, Grant, Host, HostPattern, Identity, Origin, PathMatch,
+        Policy, Rule, RuleAccess, Scheme, SessionLimits, Terms,
     },
     published::{
         Access, DeniedTexts, HeaderSource, HostEntry, IDENTITY_HEADERS, Installation, KeyRing,
@@ -37,14 +41,31 @@ fn main() -> anyhow::Result<()> {
     let mut arguments = env::args().skip(1);
     let answer = arguments.next().unwrap_or_else(|| "check".to_owned());
     let argument = arguments.next().unwrap_or_default();
+    let sessions = arguments.next().map_or(Ok(1), |n| n.parse())?;
+    if answer == "table" {
+        return table::build(argument.parse()?);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         let listener = Listener::bind(([127, 0, 0, 1], 0).into(), Limits::default()).await?;
         let services = argument.parse().unwrap_or(1);
-        let (gate, cookie) = gate(services, Some(&argument).filter(|_| answer == "door"))?;
-        println!("{} {cookie}", listener.address()?);
+        let keys = keys();
+        let upstream = Some(&argument).filter(|_| answer == "door");
+        let gate = gate(services, upstream)?;
+        let cookie = session(&format!("s{services}.example"), 1, &keys)?;
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{} {cookie}", listener.address()?)?;
+        let spread = (0..sessions).map(|n| (n, format!("s{}", n % services + 1)));
+        for (n, name) in spread.chain([(0, "denied".to_owned())]) {
+            let host = format!("{name}.example");
+            let asked = format!("m=GET&u=%2Fa%2Fb%3Fx%3D1&h={host}");
+            let cookie = session(&host, n, &keys)?;
+            writeln!(out, "/verify/nginx/team/{name}?{asked} {cookie}")?;
+        }
+        writeln!(out)?;
+        drop(out);
         let (gate, stop) = (Arc::new(gate), CancellationToken::new());
         match &*answer {
             "fixed" => {
@@ -62,15 +83,14 @@ fn main() -> anyhow::Result<()> {
                 let door = FrontDoor::new(gate, axum::Router::new(), DoorSettings::default());
                 listener.serve(door, stop).await;
             }
-            _ => anyhow::bail!("{answer} is not an answer: say fixed, check or door"),
+            _ => anyhow::bail!("{answer} is not an answer: say fixed, check, door or table"),
         }
         Ok(())
     })
 }
 
-/// A Table of so many services, all behind one address if there is one, and a session for the last one.
-fn gate(services: usize, upstream: Option<&String>) -> anyhow::Result<(Gate, String)> {
-    let installation = Arc::new(Installation {
+fn installation() -> Arc<Installation> {
+    Arc::new(Installation {
         instance: "vestibule".into(),
         namespace: "vestibule".into(),
         origin: Origin {
@@ -81,10 +101,23 @@ fn gate(services: usize, upstream: Option<&String>) -> anyhow::Result<(Gate, Str
         auth_host: None,
         identity_headers: IDENTITY_HEADERS.map(Into::into).into(),
         max_session: Duration::from_secs(86_400),
-    });
+    })
+}
+
+/// Judges by a Table of so many services, all behind one address if there is one.
+fn gate(services: usize, upstream: Option<&String>) -> anyhow::Result<Gate> {
     let mut table = Table::default();
-    for n in 1..=services {
-        let service = Arc::new(service(n));
+    let everyone = Rule {
+        paths: PathMatch::prefix("/a/").into_iter().collect(),
+        access: RuleAccess::Public,
+    };
+    let nobody = Grant::AnyOf(vec![]);
+    let others = [
+        service("public", corp(), vec![everyone]),
+        service("denied", nobody, vec![]),
+    ];
+    let ordinary = (1..=services).map(|n| service(&format!("s{n}"), corp(), vec![]));
+    for service in ordinary.chain(others).map(Arc::new) {
         let host = HostEntry {
             pattern: service
                 .hosts
@@ -108,16 +141,31 @@ fn gate(services: usize, upstream: Option<&String>) -> anyhow::Result<(Gate, Str
             .with(&Published::Host(Arc::new(host)))
             .with(&Published::Service(service));
     }
-    let clock = Clock::System;
-    let keys = Keys::new(Arc::new(KeyRing::first(1, [1; 32])));
-    let host =
-        Host::parse(&format!("s{services}.example")).ok_or_else(|| anyhow::anyhow!("no host"))?;
-    let now = clock.now();
+    let metrics = Metrics::register(&mut Registry::default());
+    let keys = Arc::new(ArcSwap::from_pointee(Some(keys())));
+    let table = Arc::new(ArcSwap::from_pointee(table));
+    Ok(Gate::new(
+        installation(),
+        table,
+        keys,
+        Clock::System,
+        metrics,
+    )?)
+}
+
+fn keys() -> Keys {
+    Keys::new(Arc::new(KeyRing::first(1, [1; 32])))
+}
+
+/// A Cookie header with somebody's session for a host.
+fn session(host: &str, subject: usize, keys: &Keys) -> anyhow::Result<String> {
+    let host = Host::parse(host).ok_or_else(|| anyhow::anyhow!("no host"))?;
+    let now = Clock::System.now();
     let who = Identity {
         session_id: [7; 16],
         provider: "corp".into(),
         issuer: "https://id.corp.example".into(),
-        subject: "248289761001".into(),
+        subject: format!("{}", 248_289_761_001 + subject).into(),
         email: Some("ann@corp.example".into()),
         email_verified: true,
         name: Some("Ann Example".into()),
@@ -129,32 +177,27 @@ fn gate(services: usize, upstream: Option<&String>) -> anyhow::Result<(Gate, Str
         issued_at: now,
         ends_at: now.after(Duration::from_secs(80_000)),
     };
-    let sealed = issue(&who, &NamedFacts::default(), &keys, &host, now, random)
+    let sealed = issue(&who, &NamedFacts::default(), keys, &host, now, random)
         .ok_or_else(|| anyhow::anyhow!("too large"))?;
-    let metrics = Metrics::register(&mut Registry::default());
-    let keys = Arc::new(ArcSwap::from_pointee(Some(keys)));
-    let gate = Gate::new(
-        installation,
-        Arc::new(ArcSwap::from_pointee(table)),
-        keys,
-        clock,
-        metrics,
-    )?;
-    Ok((gate, format!("__Host-vestibule={sealed}")))
+    Ok(format!("__Host-vestibule={sealed}"))
 }
 
-fn service(n: usize) -> Service {
+fn corp() -> Grant {
+    Grant::AnyOf(vec![Entry {
+        email_domains: DomainPattern::parse("corp.example").into_iter().collect(),
+        ..Entry::default()
+    }])
+}
+
+fn service(name: &str, grant: Grant, rules: Vec<Rule>) -> Service {
     let policy = Policy {
         providers: vec![Terms {
             provider: "corp".into(),
             issuer: "https://id.corp.example".into(),
             ceiling: Ceiling::default(),
         }],
-        grant: Grant::AnyOf(vec![Entry {
-            email_domains: DomainPattern::parse("corp.example").into_iter().collect(),
-            ..Entry::default()
-        }]),
-        rules: vec![],
+        grant,
+        rules,
         session: SessionLimits::default(),
         paths_are_rewritten: false,
     };
@@ -165,11 +208,11 @@ fn service(n: usize) -> Service {
         ("X-Auth-Request-Groups", HeaderSource::Groups),
     ];
     Service {
-        id: ServiceId::new("team", &format!("s{n}")),
-        hosts: HostPattern::parse(&format!("s{n}.example"))
+        id: ServiceId::new("team", name),
+        hosts: HostPattern::parse(&format!("{name}.example"))
             .into_iter()
             .collect(),
-        protected_service: format!("team/s{n}").into(),
+        protected_service: format!("team/{name}").into(),
         display_name: None,
         access: Access::Open(Arc::new(policy)),
         upstream_headers: headers
