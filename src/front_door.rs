@@ -131,15 +131,12 @@ impl Inner {
 
     fn way(&self, request: &Request<Body>, asked: &Asked) -> Way {
         let stop = |problem| Way::Stop(page::show(&problem, request.headers().get(ACCEPT)));
+        if self.gate.is_auth_host(asked.host.as_str()) {
+            return Way::Endpoint;
+        }
         let table = self.gate.table().load();
-        let entry = table.host(&asked.host);
-        let is_auth_host = self.gate.installation().auth_host.as_ref() == Some(&asked.host);
-        let Some(entry) = entry else {
-            return if is_auth_host {
-                Way::Endpoint
-            } else {
-                stop(Problem::UnknownHost)
-            };
+        let Some(entry) = table.host(&asked.host) else {
+            return stop(Problem::UnknownHost);
         };
         if self.gate.is_endpoint(request.uri().path()) {
             return Way::Endpoint;

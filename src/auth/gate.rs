@@ -112,10 +112,8 @@ impl Gate {
     #[must_use]
     pub fn judge(&self, question: &Question<'_>) -> Answer {
         let service = question.service;
-        if question
-            .target
-            .is_some_and(|target| self.is_endpoint(target))
-        {
+        let is_ours = |target| self.is_endpoint(target);
+        if self.is_auth_host(question.host) || question.target.is_some_and(is_ours) {
             self.metrics.checks.endpoint_not_routed.inc();
             return Answer::Refuse(Refusal {
                 page_follows: false,
@@ -222,6 +220,14 @@ impl Gate {
         let path = target.split('?').next().unwrap_or(target);
         path.strip_prefix(&*self.installation.endpoint_prefix)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Whether a host is where people sign in. No service is there, not even one whose wildcard covers it: its pages
+    /// would share an origin with those that hand sessions to every other host.
+    #[must_use]
+    pub fn is_auth_host(&self, host: &str) -> bool {
+        let auth_host = self.installation.auth_host.as_ref();
+        auth_host.is_some_and(|auth_host| auth_host.as_str() == host)
     }
 
     /// The installation's settings.

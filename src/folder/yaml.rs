@@ -1,7 +1,7 @@
 //! YAML with places: a file becomes documents whose every node knows its line and column, so that whatever is
 //! found wrong later can be pointed at.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
@@ -120,7 +120,7 @@ impl Node {
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Fault> {
         serde_path_to_error::deserialize(self.to_json()).map_err(|error| {
             let path: Vec<String> = error.path().iter().map(ToString::to_string).collect();
-            self.fault_at(&path, &error.inner().to_string())
+            self.fault_at(&path, &unquoted(&error.inner().to_string()))
         })
     }
 
@@ -173,6 +173,22 @@ impl Node {
             _ => self.place,
         }
     }
+}
+
+/// A complaint about a type without the value that has the wrong one: it may be a secret that somebody wrote where its
+/// name belongs.
+fn unquoted(complaint: &str) -> Cow<'_, str> {
+    let Some((found, expected)) = complaint
+        .strip_prefix("invalid type: ")
+        .and_then(|rest| rest.rsplit_once(", expected "))
+    else {
+        return Cow::Borrowed(complaint);
+    };
+    let kind = found.split(['"', '`']).next().unwrap_or_default();
+    Cow::Owned(format!(
+        "invalid type: {}, expected {expected}",
+        kind.trim_end()
+    ))
 }
 
 impl<'de> Deserialize<'de> for Node {
@@ -314,6 +330,18 @@ mod tests {
             (missing.place, &*missing.message),
             (at(2, 1), "missing field `items`")
         );
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_not_quoted() {
+        for value in ["hunter2", "'hunter2, expected b'", "27182818", "2.7182818"] {
+            let text = format!("name: a\nitems: {value}\n");
+            let fault = documents(&text).unwrap()[0].read::<Sample>().unwrap_err();
+            let (kind, expected) = fault.message.split_once(", ").unwrap();
+            assert!(kind.starts_with("items: invalid type: "), "{fault:?}");
+            assert_eq!(expected, "expected a sequence");
+            assert!(!kind.contains(['2', '"', '`']), "{fault:?}");
+        }
     }
 
     #[test]

@@ -22,8 +22,14 @@ const HOP_BY_HOP: [HeaderName; 10] = [
 
 /// Families of headers by which proxies tell services what they know.
 const CLAIM_FAMILIES: [&str; 3] = ["x-forwarded-", "x-auth-request-", "x-original-"];
-/// Single headers of the same kind.
-const CLAIMS: [&str; 4] = ["forwarded", "x-real-ip", "x-scheme", "x-forwarded"];
+/// Single headers of the same kind. Some frameworks take the last for the path, as they take `X-Original-URL`.
+const CLAIMS: [&str; 5] = [
+    "forwarded",
+    "x-real-ip",
+    "x-scheme",
+    "x-forwarded",
+    "x-rewrite-url",
+];
 
 /// Removes what belongs to the connection it came on. It has to happen before anything is added: a Connection
 /// field may name any header.
@@ -102,7 +108,13 @@ pub(super) fn strip_our_set_cookies(headers: &mut HeaderMap) {
         .iter()
         .cloned()
         .collect();
-    let is_our_line = |line: &HeaderValue| pairs(line).next().is_some_and(is_ours);
+    // A cookie without a name comes back as its bare value, which then reads as a name and a value.
+    let nameless = |pair: &[u8]| pair.strip_prefix(b"=").is_some_and(is_ours);
+    let is_our_line = |line: &HeaderValue| {
+        pairs(line)
+            .next()
+            .is_some_and(|pair| is_ours(pair) || nameless(pair))
+    };
     if !lines.iter().any(is_our_line) {
         return;
     }
@@ -183,6 +195,7 @@ mod tests {
             ("x_auth_request_user", "root"),
             ("x-auth_request-Anything", "root"),
             ("x.auth!request~user", "root"),
+            ("X-Rewrite-URL", "/open"),
             ("Remote-User", "root"),
             ("remote.user", "root"),
             ("X-Forwarded-Email", "root@corp.example"),
@@ -241,6 +254,7 @@ mod tests {
             ("set-cookie", "a=__Host-vestibule; Path=/"),
             ("set-cookie", " __Host-vestibule =x; Path=/; Secure"),
             ("set-cookie", "vestibule-http=; Max-Age=0"),
+            ("set-cookie", "=vestibule-http=x"),
         ]);
         strip_our_set_cookies(&mut map);
         assert_eq!(listed(&map), ["set-cookie: a=__Host-vestibule; Path=/"]);

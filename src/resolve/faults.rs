@@ -157,7 +157,11 @@ fn own_host_failures(key: &Key, listed: &[FolderHost], standalone: Standalone) -
         let wrong = match upstream.as_deref() {
             Some(text) => routes::address(text)
                 .err()
-                .map(|why| format!("{place}.upstream: {text:?} {why}.")),
+                .map(|why| match text.contains('@') {
+                    // Not quoted: a password does not belong into a log.
+                    true => format!("{place}.upstream {why}."),
+                    false => format!("{place}.upstream: {text:?} {why}."),
+                }),
             None if standalone.front_door => Some(format!(
                 "{place}.upstream is missing, so the front door has nowhere to send requests for {host}. Write upstream: http://NAME:PORT."
             )),

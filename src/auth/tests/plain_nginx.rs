@@ -335,3 +335,37 @@ async fn on_a_host_of_several_services_sign_in_shows_that_of_the_page() {
         reply.body
     );
 }
+
+#[tokio::test]
+async fn no_service_is_asked_about_on_the_auth_host_not_even_one_whose_wildcard_covers_it() {
+    let bench = Bench::behind_nginx(Some("auth.example"), Some(DECLARED));
+    let mut everywhere = bench.service("a");
+    everywhere.hosts = vec![HostPattern::parse("*.example").unwrap()];
+    let entry = HostEntry {
+        pattern: everywhere.hosts[0].clone(),
+        services: vec![everywhere.id.clone()],
+        no_sessions: None,
+        routes: vec![],
+        named_groups: vec![],
+        named_claims: vec![],
+    };
+    bench.change(&Published::Service(Arc::new(everywhere)));
+    bench.change(&Published::Host(Arc::new(entry)));
+    for (host, expected) in [("other.example", 200), ("auth.example", 403)] {
+        let cookie = bench.session(host, &ann());
+        let asked = [("host", host), ("cookie", &*cookie), (DECLARED, "/x")];
+        for check in ["/oauth2/auth", "/oauth2/auth/team/a"] {
+            assert_eq!(
+                asks(&bench, check, &asked).await,
+                expected,
+                "{host} {check}"
+            );
+        }
+        let public = [("host", host), (DECLARED, "/healthz")];
+        assert_eq!(
+            asks(&bench, "/oauth2/auth", &public).await,
+            expected,
+            "{host}"
+        );
+    }
+}

@@ -81,3 +81,18 @@ async fn each_service_has_people_of_its_own_and_paths_that_need_nobody() -> Resu
     ensure!(elsewhere.send().await?.status.is_client_error());
     Ok(())
 }
+
+#[tokio::test]
+async fn a_host_without_a_server_block_is_not_answered_by_that_of_another() -> Result<()> {
+    let (pgweb, concourse) = (WebApp::start().await?, WebApp::start().await?);
+    let set_up = start(&pgweb, &concourse).await?;
+    // The name counts in TLS and in the request: the second time TLS is asked for another.
+    let path = "/api/v1/badges/main";
+    let elsewhere = format!("https://other.example.com{path}");
+    for (host, target) in [("other.example.com", path), (CONCOURSE, &elsewhere)] {
+        let answer = set_up.visit(host, target)?.send().await;
+        ensure!(answer.is_err(), "{host} {target}: {answer:?}");
+    }
+    ensure!(set_up.visit(CONCOURSE, path)?.send().await?.status == StatusCode::OK);
+    Ok(())
+}

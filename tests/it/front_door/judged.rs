@@ -1,5 +1,12 @@
 //! Who may pass, and what of a session a service gets to see.
 
+use std::sync::Arc;
+
+use vestibule::{
+    policy::{Host, HostPattern},
+    published::{HostEntry, Published},
+};
+
 use super::bench::{Bench, HOST, values};
 
 #[tokio::test]
@@ -109,6 +116,29 @@ async fn the_endpoint_answers_on_served_hosts_and_on_the_auth_host() {
         let seen = bench.get(target, &[&format!("host: {host}")]).await;
         assert_eq!((seen.status, &*seen.body), (200, expected));
     }
+    // A service whose wildcard covers the auth host is not there.
+    let everywhere = HostEntry {
+        pattern: HostPattern::parse("*.example").unwrap(),
+        ..HostEntry::clone(
+            bench
+                .table
+                .load()
+                .host(&Host::parse(HOST).unwrap())
+                .unwrap(),
+        )
+    };
+    let table = bench
+        .table
+        .load()
+        .with(&Published::Host(Arc::new(everywhere)));
+    bench.table.store(Arc::new(table));
+    let other = bench.get("/", &["host: other.example"]).await;
+    assert_eq!(other.status, 401);
+    let seen = bench.get("/x", &["host: auth.example"]).await;
+    assert_eq!(
+        (seen.status, &*seen.body),
+        (200, "endpoint auth.example /x")
+    );
     // Only whole segments, as written: everything else is the service's and is judged.
     for target in [
         "/oauth2x",
