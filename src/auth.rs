@@ -14,6 +14,7 @@ mod finish;
 mod gate;
 mod metrics;
 mod notices;
+mod other_origin;
 mod page;
 mod sign_out;
 mod start;
@@ -43,6 +44,7 @@ use auth_request::AuthRequest;
 pub use audience::audience;
 pub use gate::{Answer, Gate, IdentityHeaders, Question, Refusal};
 pub use metrics::Metrics;
+pub use other_origin::is_foreign;
 pub use verify::Verify;
 
 /// What every public endpoint needs.

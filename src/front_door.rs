@@ -33,7 +33,7 @@ use hyper_util::service::TowerToHyperService;
 pub use self::settings::Settings;
 use self::{asked::Asked, body::Upload, page::Problem, upstream::Upstreams};
 use crate::{
-    auth::{Answer, Gate, IdentityHeaders, Question, Refusal, audience},
+    auth::{Answer, Gate, IdentityHeaders, Question, Refusal, audience, is_foreign},
     policy::Audience,
     published::{Found, Route, Service, Table},
 };
@@ -108,7 +108,7 @@ impl Inner {
             return page::show(&Problem::Coding, headers.get(ACCEPT));
         }
         let origin = self.gate.installation().origin;
-        if upgrade::asks(headers) && upgrade::is_foreign(headers, &asked.host, origin) {
+        if upgrade::asks(headers) && is_foreign(headers, &asked.host, origin) {
             // Judged as if nobody were signed in: browsers send cookies with a WebSocket from any page of the same site.
             headers::strip_our_cookies(headers);
         }

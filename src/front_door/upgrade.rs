@@ -14,7 +14,6 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 
 use super::{Inner, Way, asked::Asked};
-use crate::policy::{Host, Origin};
 
 /// The protocols that a request asks to switch to, in its order.
 pub(super) struct Offer {
@@ -92,21 +91,6 @@ pub(super) fn asks(headers: &HeaderMap) -> bool {
         && list(headers, &header::CONNECTION).any(|token| token.eq_ignore_ascii_case(b"upgrade"))
 }
 
-/// Whether a request comes from a page of another origin, as browsers say. Browsers ask nobody before they open a
-/// WebSocket across origins, and the page can read what comes back.
-pub(super) fn is_foreign(headers: &HeaderMap, host: &Host, origin: Origin) -> bool {
-    let mut lines = headers.get_all(header::ORIGIN).iter().peekable();
-    let own = |line: &HeaderValue| {
-        let text = line.to_str().unwrap_or_default();
-        let rest = text
-            .strip_prefix(origin.scheme.as_str())
-            .and_then(|rest| rest.strip_prefix("://"));
-        // Cookies know no ports, and the public one may differ from what stands in the settings.
-        rest.and_then(Host::from_authority).as_ref() == Some(host)
-    };
-    lines.peek().is_some() && !lines.all(own)
-}
-
 fn protocols(headers: &HeaderMap) -> Vec<String> {
     list(headers, &header::UPGRADE)
         .filter_map(|token| std::str::from_utf8(token).ok())
@@ -177,7 +161,6 @@ impl Admission {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Scheme;
 
     fn headers(lines: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -211,39 +194,5 @@ mod tests {
             ["websocket", "SPDY/3.1"]
         );
         assert!(read("H2C").is_empty() && read("TLS/1.0").is_empty() && read(",").is_empty());
-    }
-
-    #[test]
-    fn a_page_is_foreign_unless_its_host_and_scheme_are_the_ones_that_are_asked() {
-        let host = Host::parse("wiki.example").unwrap();
-        let origin = Origin {
-            scheme: Scheme::Https,
-            port: 443,
-        };
-        let foreign = |lines: &[(&str, &str)]| is_foreign(&headers(lines), &host, origin);
-        assert!(!foreign(&[]));
-        for own in [
-            "https://wiki.example",
-            "https://WIKI.example",
-            "https://wiki.example:8443",
-        ] {
-            assert!(!foreign(&[("origin", own)]), "{own}");
-        }
-        for other in [
-            "https://evil.wiki.example",
-            "https://wiki.example.evil",
-            "http://wiki.example",
-            "httpss://wiki.example",
-            "https://wiki.example@evil.example",
-            "https://wiki.example/",
-            "null",
-            "",
-        ] {
-            assert!(foreign(&[("origin", other)]), "{other}");
-        }
-        assert!(foreign(&[
-            ("origin", "https://wiki.example"),
-            ("origin", "https://evil.example")
-        ]));
     }
 }

@@ -369,3 +369,28 @@ async fn no_service_is_asked_about_on_the_auth_host_not_even_one_whose_wildcard_
         );
     }
 }
+
+#[tokio::test]
+async fn a_web_socket_of_another_origins_page_is_judged_as_if_nobody_were_signed_in() {
+    let bench = Bench::behind_nginx(None, Some(DECLARED));
+    let cookie = bench.session("a.example", &ann());
+    for (origin, target, expected) in [
+        ("https://a.example", "/socket", 200),
+        ("https://b.example", "/socket", 401),
+        ("null", "/socket", 401),
+        ("https://b.example", "/healthz", 200),
+    ] {
+        let asked = [
+            ("host", "a.example"),
+            ("cookie", &*cookie),
+            (DECLARED, target),
+            ("origin", origin),
+            ("sec-websocket-version", "13"),
+        ];
+        let got = asks(&bench, "/oauth2/auth", &asked).await;
+        assert_eq!(got, expected, "{origin} {target}");
+        // What is no WebSocket is between the service and the page (CORS).
+        let got = asks(&bench, "/oauth2/auth", &asked[..4]).await;
+        assert_eq!(got, 200, "{origin} {target}");
+    }
+}

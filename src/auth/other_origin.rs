@@ -1,0 +1,80 @@
+//! Pages of other origins: what a browser does for one of them with the cookies of a host.
+
+use http::{HeaderMap, header::ORIGIN};
+
+use crate::policy::{Host, Origin};
+
+/// Whether a request comes from a page of another origin, as browsers say. Browsers ask nobody before they open a
+/// WebSocket across origins, and the page can read what comes back.
+#[must_use]
+pub fn is_foreign(headers: &HeaderMap, host: &Host, origin: Origin) -> bool {
+    let mut lines = headers.get_all(ORIGIN).iter().peekable();
+    let own = |line: &http::HeaderValue| {
+        let text = line.to_str().unwrap_or_default();
+        let rest = text
+            .strip_prefix(origin.scheme.as_str())
+            .and_then(|rest| rest.strip_prefix("://"));
+        // Cookies know no ports, and the public one may differ from what stands in the settings.
+        rest.and_then(Host::from_authority).as_ref() == Some(host)
+    };
+    lines.peek().is_some() && !lines.all(own)
+}
+
+/// Whether a browser is about to open a WebSocket (RFC 6455 §4.1). Where nginx asks, it has taken Upgrade away.
+pub(super) fn opens_a_web_socket(headers: &HeaderMap) -> bool {
+    headers.contains_key("sec-websocket-key") || headers.contains_key("sec-websocket-version")
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+    use crate::policy::Scheme;
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let lines = lines.iter().map(|(name, value)| {
+            let name: HeaderName = name.parse().unwrap();
+            (name, HeaderValue::from_str(value).unwrap())
+        });
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(name, value);
+        }
+        headers
+    }
+
+    #[test]
+    fn a_page_is_foreign_unless_its_host_and_scheme_are_the_ones_that_are_asked() {
+        let host = Host::parse("wiki.example").unwrap();
+        let origin = Origin {
+            scheme: Scheme::Https,
+            port: 443,
+        };
+        let foreign = |lines: &[(&str, &str)]| is_foreign(&headers(lines), &host, origin);
+        assert!(!foreign(&[]));
+        for own in [
+            "https://wiki.example",
+            "https://WIKI.example",
+            "https://wiki.example:8443",
+        ] {
+            assert!(!foreign(&[("origin", own)]), "{own}");
+        }
+        for other in [
+            "https://evil.wiki.example",
+            "https://wiki.example.evil",
+            "http://wiki.example",
+            "httpss://wiki.example",
+            "https://wiki.example@evil.example",
+            "https://wiki.example/",
+            "null",
+            "",
+        ] {
+            assert!(foreign(&[("origin", other)]), "{other}");
+        }
+        assert!(foreign(&[
+            ("origin", "https://wiki.example"),
+            ("origin", "https://evil.example")
+        ]));
+    }
+}
