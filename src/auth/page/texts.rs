@@ -28,7 +28,7 @@ impl Page {
     pub(in crate::auth) fn not_served(host: &Host) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_served", "Nothing to sign in to here")
             .say(format!("{host} is not a host that Vestibule protects."))
-            .say("If it should be, its Ingress needs the annotation vestibule.dev/protect: \"true\"; kubectl get psvc -A shows what is protected.")
+            .say("If it should be, its Ingress needs the annotation vestibule.dev/protect: \"true\"; kubectl get psvc -A shows what is protected. Without Kubernetes, spec.hosts of a ProtectedService has to name it.")
     }
 
     /// A path that we do not have.
@@ -219,7 +219,7 @@ impl Page {
     /// None of the service's providers can be used.
     pub(in crate::auth) fn no_provider(service: &Service) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "no_provider", "There is no way to sign in")
-            .say(format!("No identity provider of ProtectedService {} can be used now. kubectl get idp shows why.", service.protected_service))
+            .say(format!("No identity provider of ProtectedService {} can be used now. kubectl get idp shows why; without Kubernetes, the log does.", service.protected_service))
     }
 
     /// The provider was removed while somebody was signing in.
@@ -240,21 +240,29 @@ impl Page {
         provider: &ProviderSettings,
         error: &ProviderError,
     ) -> Self {
-        let page = Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "provider_unavailable",
-            format!("{} does not answer", provider.display_name),
-        );
+        let page = |title| {
+            Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "provider_unavailable",
+                title,
+            )
+        };
+        let name = &provider.display_name;
         if error.is_transient() {
-            let page = page
-                .say(format!("Sign-in with {} is not possible at the moment. Whoever is signed in already is not affected.", provider.display_name))
+            let page = page(format!("{name} does not answer"))
+                .say(format!("Sign-in with {name} is not possible at the moment. Whoever is signed in already is not affected."))
                 .say("Try again in a minute.");
             return Self {
                 retry_after: Some(30),
                 ..page
             };
         }
-        page.say(format!("Its settings do not fit: IdentityProvider {}. An administrator has to look at it; kubectl describe idp {} says what is wrong.", provider.name, provider.name))
+        page(format!("Sign-in with {name} is set up wrongly"))
+            .say("An administrator has to mend it. Whoever is signed in already is not affected.")
+            .say(format!(
+                "What is wrong with IdentityProvider {} is in the log, with the request's name below.",
+                provider.name
+            ))
     }
 
     /// The callback or the hand-off has no attempt in this browser.
