@@ -8,7 +8,7 @@ use serde::{
     de::{DeserializeOwned, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Number, Value};
-use serde_saphyr::{DefaultMessageFormatter, Location, MessageFormatter, Spanned};
+use serde_saphyr::{Error, Location, MessageFormatter, Spanned, UserMessageFormatter};
 
 /// Where something stands in a file; both counted from one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +57,31 @@ pub(super) fn documents(text: &str) -> Result<Vec<Node>, Fault> {
     };
     serde_saphyr::from_multiple_with_options(text, options).map_err(|error| Fault {
         place: error.location().map_or(Place::START, Place::from),
-        message: DefaultMessageFormatter.format_message(&error).into_owned(),
+        message: explain(&error),
     })
+}
+
+/// The parser's words, and what to do where they do not say it.
+fn explain(error: &Error) -> String {
+    let said = UserMessageFormatter.format_message(error);
+    if let Error::DuplicateMappingKey { key: Some(key), .. } = error {
+        return match key.as_str() {
+            "apiVersion" | "kind" | "metadata" | "spec" => format!(
+                "{key} stands there twice. Two objects in a file have a line between them with --- and nothing else"
+            ),
+            _ => format!("{key} stands there twice. Leave one"),
+        };
+    }
+    let advice = if said.contains("tabs disallowed") {
+        "indent with spaces"
+    } else if said.contains("block mapping") || said.contains("block collection") {
+        "what belongs together begins in the same column"
+    } else if said.contains("unexpected character") {
+        "a text with it in front has to be quoted"
+    } else {
+        return said.into_owned();
+    };
+    format!("{said}: {advice}")
 }
 
 // === impl Place ===
@@ -308,6 +331,25 @@ mod tests {
         assert_eq!(documents[1].get("name").unwrap().text(), Some("yes"));
         assert_eq!(documents[1].get("b").unwrap().text(), Some("yes"));
         assert!(super::documents("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn usual_slips_are_told_with_what_to_do() {
+        let said = |text: &str| documents(text).unwrap_err().message;
+        for (text, advice) in [
+            ("a:\n\tb: 1\n", "indent with spaces"),
+            ("a: 1\n b: 2\n", ""),
+            ("spec:\n  a: 1\n b: 2\n", "begins in the same column"),
+            ("a: [@b]\n", "has to be quoted"),
+            ("a: 1\na: 2\n", "a stands there twice. Leave one"),
+            (
+                "kind: A\nspec: {}\nkind: B\n",
+                "a line between them with ---",
+            ),
+        ] {
+            assert!(said(text).contains(advice), "{text:?}: {}", said(text));
+            assert!(!said(text).contains("Options"), "{text:?}: {}", said(text));
+        }
     }
 
     #[test]
