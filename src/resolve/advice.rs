@@ -173,6 +173,16 @@ fn of_provider(world: &World, name: &Arc<str>, spec: &IdentityProviderSpec, note
             "Google asks a web application for its client secret: name it in spec.clientSecretRef, or sign-in will fail",
         );
     }
+    let secret = spec.client_secret_ref.as_ref().and_then(|reference| {
+        let values = world.secret(&reference.name)?;
+        values.get(reference.key.as_str())
+    });
+    if secret.is_some_and(|secret| secret.expose().iter().any(u8::is_ascii_whitespace)) {
+        notes.add(
+            "spec.clientSecretRef",
+            "leads to a value with a blank or a line break in it, which client secrets do not have: was it pasted with something beside it? It is sent as it is",
+        );
+    }
     for (number, domain) in spec.email_domains.iter().enumerate() {
         allow::look_at_domain(domain, &format!("spec.emailDomains[{number}]"), notes);
     }

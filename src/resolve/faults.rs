@@ -163,7 +163,7 @@ fn own_host_failures(key: &Key, listed: &[FolderHost], standalone: Standalone) -
                     false => format!("{place}.upstream: {text:?} {why}."),
                 }),
             None if standalone.front_door => Some(format!(
-                "{place}.upstream is missing, so the front door has nowhere to send requests for {host}. Write upstream: http://NAME:PORT."
+                "{place}.upstream is missing, so nothing says where requests for {host} go. Write upstream: http://NAME:PORT."
             )),
             None => None,
         };

@@ -238,7 +238,7 @@ fn kind(spec: &IdentityProviderSpec) -> Result<ProviderKind, String> {
 fn is_plain_http(issuer: &str) -> Result<bool, String> {
     let refused = |why: &str| Err(format!("spec.oidc.issuerURL: {issuer:?} {why}"));
     let Ok(url) = url::Url::parse(issuer) else {
-        return refused("is not a URL");
+        return refused("is not a URL such as https://id.corp.example");
     };
     if !url.username().is_empty() || url.password().is_some() {
         // Not quoted: a password does not belong into a log.

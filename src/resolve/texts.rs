@@ -55,7 +55,7 @@ fn headers(world: &World, upstream: Option<&UpstreamSpec>) -> Result<Vec<Upstrea
     for header in listed {
         let Some(name) = find(&header.name) else {
             return Err(format!(
-                "spec.upstream.headers: {:?} is not one of this installation's identity headers ({})",
+                "spec.upstream.headers: {:?} is not one of this installation's identity headers ({}); write one of them, or name all with --identity-header",
                 header.name,
                 known.join(", ")
             ));

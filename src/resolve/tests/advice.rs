@@ -285,6 +285,34 @@ fn providers_that_cannot_be_meant_so() {
 }
 
 #[test]
+fn a_client_secret_that_was_pasted_with_something_beside_it() {
+    let said = |secret: &str| {
+        let mut bench = Bench::new(folder(true));
+        bench.apply(PROVIDERS).apply(&format!(
+            "
+apiVersion: vestibule.dev/v1alpha1
+kind: IdentityProvider
+metadata: {{name: partner}}
+spec: {{type: OIDC, oidc: {{issuerURL: 'https://id.partner.example'}}, clientID: v, clientSecretRef: {{name: partner}}}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: partner}}
+stringData: {{client-secret: \"{secret}\"}}
+"
+        ));
+        about(&bench, &ObjectRef::IdentityProvider("partner".into()))
+    };
+    for pasted in ["s3cret\\n", "s3cret\\nmore", " s3cret", "client secret"] {
+        expect(
+            &said(pasted),
+            &["spec.clientSecretRef: leads to a value with a blank or a line break in it"],
+        );
+    }
+    expect(&said("s3cret~._-"), &[]);
+}
+
+#[test]
 fn a_provider_that_nobody_uses_and_names_that_stand_there_twice() {
     let mut bench = Bench::new(folder(true));
     bench
