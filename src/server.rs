@@ -12,7 +12,7 @@ mod http2;
 mod redirect;
 mod tls;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -89,7 +89,15 @@ impl Listener {
     /// If it cannot be bound; the text names the address.
     pub async fn bind(address: SocketAddr, limits: Limits) -> std::io::Result<Self> {
         let socket = listen(address).map_err(|e| {
-            std::io::Error::new(e.kind(), format!("cannot listen on {address}: {e}"))
+            let advice = match e.kind() {
+                ErrorKind::AddrInUse => ". Another process has it: stop that one, or name another",
+                ErrorKind::PermissionDenied if address.port() < 1024 => {
+                    ". Ports below 1024 are for root and for who has CAP_NET_BIND_SERVICE"
+                }
+                ErrorKind::AddrNotAvailable => ". It is none of this machine's addresses",
+                _ => "",
+            };
+            std::io::Error::new(e.kind(), format!("cannot listen on {address}: {e}{advice}"))
         })?;
         Ok(Self { socket, limits })
     }

@@ -6,7 +6,7 @@
 
 mod front_door;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum};
 use http::HeaderName;
@@ -213,6 +213,15 @@ impl PublicOptions {
 /// The value of `--original-uri-header`; none if it is empty, as an unset variable of a Compose file is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OriginalUriHeader(pub Option<HeaderName>);
+
+/// Reads where to listen.
+///
+/// # Errors
+/// With a sentence, if it is not an address and a port.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "an address and a port, such as 0.0.0.0:443 or 127.0.0.1:4180".into())
+}
 
 /// Reads `--original-uri-header`.
 ///

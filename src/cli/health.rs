@@ -16,6 +16,8 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::settings;
+
 /// Ask a running Vestibule on this machine whether it is ready, for health checks; the exit status says it
 #[derive(Args, Debug)]
 pub(super) struct Options {
@@ -24,7 +26,8 @@ pub(super) struct Options {
         long = "admin",
         env = "VESTIBULE_ADMIN_LISTEN",
         value_name = "ADDRESS",
-        default_value = "127.0.0.1:9090"
+        default_value = "127.0.0.1:9090",
+        value_parser = settings::address
     )]
     admin: SocketAddr,
 }
@@ -66,7 +69,7 @@ fn reachable(listener: SocketAddr) -> SocketAddr {
 async fn ask(admin: SocketAddr) -> anyhow::Result<(StatusCode, String)> {
     let stream = TcpStream::connect(admin).await.with_context(|| {
         format!(
-            "nothing answers at {admin}; is Vestibule running, with this as its --admin-listen?"
+            "nothing answers at {admin} (is Vestibule running, with this as its --admin-listen?)"
         )
     })?;
     let no_http = || format!("{admin} does not speak HTTP");

@@ -60,7 +60,7 @@ pub(super) struct Options {
 
     /// Where nginx, or another proxy in front, reaches the auth endpoint [default: 127.0.0.1:4180; with --front-door,
     /// which serves it too, nowhere]
-    #[arg(long, env = "VESTIBULE_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "VESTIBULE_LISTEN", value_name = "ADDRESS", value_parser = settings::address)]
     listen: Option<SocketAddr>,
 
     /// A header in which nginx tells the auth endpoint what is asked for, such as X-Original-URI. Declare it once every
@@ -78,7 +78,8 @@ pub(super) struct Options {
         long,
         env = "VESTIBULE_ADMIN_LISTEN",
         value_name = "ADDRESS",
-        default_value = "127.0.0.1:9090"
+        default_value = "127.0.0.1:9090",
+        value_parser = settings::address
     )]
     admin_listen: SocketAddr,
 

@@ -18,7 +18,7 @@ use crate::{
 #[command(next_help_heading = "Front door")]
 pub struct FrontDoorOptions {
     /// Be the proxy too: route each host to the service behind it, on this address
-    #[arg(long, env = "VESTIBULE_FRONT_DOOR", value_name = "ADDRESS")]
+    #[arg(long, env = "VESTIBULE_FRONT_DOOR", value_name = "ADDRESS", value_parser = super::address)]
     pub front_door: Option<SocketAddr>,
 
     /// Speak TLS with this certificate: PEM, with its chain (certbot's fullchain.pem). Read again when it changes. May
@@ -41,7 +41,7 @@ pub struct FrontDoorOptions {
     tls_key: Vec<PathBuf>,
 
     /// Listen for plain HTTP here, and send whoever comes to the same address at https (308)
-    #[arg(long, env = "VESTIBULE_REDIRECT_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "VESTIBULE_REDIRECT_LISTEN", value_name = "ADDRESS", value_parser = super::address)]
     redirect_listen: Option<SocketAddr>,
 
     /// Tell browsers to use https alone for so long, such as 365d (Strict-Transport-Security on every answer, in place
