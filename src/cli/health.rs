@@ -44,7 +44,8 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         bail!("{admin} takes connections, and gave no answer to /readyz within {PATIENCE:?}");
     };
     match answer? {
-        (StatusCode::OK, _) => {
+        // The word is asked for too: much else that listens on a port like this one answers 200 to any path.
+        (StatusCode::OK, said) if said == "ok" => {
             println!("ready");
             Ok(())
         }
@@ -130,6 +131,7 @@ mod tests {
         tokio::spawn(async move {
             for answer in [
                 "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",
+                "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>",
                 "220 mail\r\n",
             ] {
                 let (mut stream, _) = listener.accept().await.unwrap();
@@ -138,6 +140,8 @@ mod tests {
             }
         });
         assert!(said(admin).await.unwrap_err().contains("404 Not Found"));
+        let another = said(admin).await.unwrap_err();
+        assert!(another.contains("not the admin listener"), "{another}");
         let no_http = said(admin).await.unwrap_err();
         assert!(no_http.contains("does not speak HTTP"), "{no_http}");
         let gone = said(admin).await.unwrap_err();
