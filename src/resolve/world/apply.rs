@@ -177,11 +177,27 @@ impl World {
                 .subjects
                 .extend(users.into_iter().flatten().cloned());
         }
+        let comes_or_goes = old.is_some() != new.is_some();
         match new {
             Some(new) => self.providers.insert(name.clone(), new),
             None => self.providers.remove(&name),
         };
         self.touch_provider(&name, touched);
+        if comes_or_goes && self.settings.is_folder() {
+            self.touch_users_of_missing_providers(touched);
+        }
+    }
+
+    /// In a folder they are told which providers there are.
+    fn touch_users_of_missing_providers(&self, touched: &mut Touched) {
+        let missing = self
+            .index
+            .users
+            .iter()
+            .filter(|(name, _)| !name.is_empty() && !self.providers.contains_key(&**name));
+        touched
+            .subjects
+            .extend(missing.flat_map(|(_, users)| users).cloned());
     }
 
     fn touch_provider(&self, name: &Arc<str>, touched: &mut Touched) {
