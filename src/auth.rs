@@ -43,6 +43,7 @@ use auth_request::AuthRequest;
 
 pub use audience::audience;
 pub use gate::{Answer, Gate, IdentityHeaders, Question, Refusal};
+pub(crate) use gate::{as_read, reads_as};
 pub use metrics::Metrics;
 pub use other_origin::is_foreign;
 pub use verify::Verify;

@@ -290,14 +290,20 @@ impl Refusal {
     }
 }
 
-fn reads_as(one: &HeaderName, other: &HeaderName) -> bool {
-    // Most read `_` as `-`; lighttpd and old CGI programs read everything so that is no letter or digit.
-    let folded = |octet: u8| match octet {
-        letter if letter.is_ascii_alphanumeric() => letter,
-        _ => b'-',
-    };
+/// Whether a service may read one header's name as the other's.
+pub(crate) fn reads_as(one: &HeaderName, other: &HeaderName) -> bool {
     let (one, other) = (one.as_str(), other.as_str());
-    one.len() == other.len() && one.bytes().map(folded).eq(other.bytes().map(folded))
+    one.len() == other.len() && one.bytes().map(as_read).eq(other.bytes().map(as_read))
+}
+
+/// An octet of a header's name as the least careful service reads it: most take `_` for `-`; lighttpd and old CGI
+/// programs everything that is no letter or digit.
+pub(crate) fn as_read(octet: u8) -> u8 {
+    if octet.is_ascii_alphanumeric() {
+        octet
+    } else {
+        b'-'
+    }
 }
 
 fn header_value(source: &HeaderSource, who: &Identity<'_>) -> Option<HeaderValue> {

@@ -2,7 +2,10 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::session::Names;
+use crate::{
+    auth::{as_read, reads_as},
+    session::Names,
+};
 
 /// Fields of one connection (RFC 9110 §7.6.1), those that a Connection field may not keep alive anyway, and what
 /// only means something to a forward proxy.
@@ -70,17 +73,11 @@ pub(super) fn strip_claims(headers: &mut HeaderMap, identity_headers: &[HeaderNa
 }
 
 fn is_claim(name: &HeaderName, identity_headers: &[HeaderName]) -> bool {
-    // WSGI, CGI and PHP read `_` and `-` as the same, and some everything else that is no letter or digit.
-    let plain = |name: &HeaderName| {
-        name.as_str()
-            .replace(|c: char| !c.is_ascii_alphanumeric(), "-")
-    };
-    let dashed = plain(name);
-    identity_headers.iter().any(|known| plain(known) == dashed)
-        || CLAIMS.contains(&&*dashed)
-        || CLAIM_FAMILIES
-            .iter()
-            .any(|family| dashed.starts_with(family))
+    let read = || name.as_str().bytes().map(as_read);
+    let begins = |family: &&str| family.bytes().eq(read().take(family.len()));
+    identity_headers.iter().any(|ours| reads_as(ours, name))
+        || CLAIMS.iter().any(|claim| claim.bytes().eq(read()))
+        || CLAIM_FAMILIES.iter().any(begins)
 }
 
 /// Removes Vestibule's cookies: a service that could read one could be that person elsewhere on its host.
