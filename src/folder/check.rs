@@ -101,7 +101,7 @@ fn named_secrets(resolution: &Resolution) -> BTreeMap<Arc<str>, SecretValues> {
             named
                 .entry(reference.name.as_str().into())
                 .or_default()
-                .insert(reference.key.as_str().into(), Secret::new(b"not checked"));
+                .insert(reference.key.as_str().into(), Secret::new(b"not-checked"));
         }
     }
     named
