@@ -124,6 +124,7 @@ impl Endpoint {
         Router::new()
             .nest(&self.installation.endpoint_prefix.clone(), routes)
             .fallback(page::not_found)
+            .method_not_allowed_fallback(page::no_such_method)
             .with_state(self)
     }
 

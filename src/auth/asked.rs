@@ -1,6 +1,6 @@
 //! A request to a public endpoint, read once: which host, by whom, with which parameters.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -38,12 +38,19 @@ impl Asked {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Whether a parameter stands there more than once, which OAuth forbids (RFC 6749 §3.1): two readers could take
+    /// different ones.
+    pub(super) fn repeats(&self, name: &str) -> bool {
+        self.query.iter().filter(|(n, _)| n == name).count() > 1
+    }
+
     /// Where to return to after sign-in: what the parameter says, else what plain nginx says was asked for; the
     /// front page if neither is safe.
     pub(super) fn return_to(&self, endpoint: &Endpoint) -> ReturnTo {
         let rd = match (self.parameter("rd"), self.header("x-auth-request-redirect")) {
-            (Some(rd), _) => Cow::Borrowed(rd),
-            (None, Some(target)) => Cow::Owned(as_a_link_says_it(target)),
+            (Some(rd), _) if rd.is_ascii() => as_a_link_says_it(rd.as_bytes()),
+            (Some(_), _) => String::new(),
+            (None, Some(target)) => as_a_link_says_it(target),
             (None, None) => return ReturnTo::root(),
         };
         // nginx says it of every page of ours as well.
@@ -123,8 +130,8 @@ fn host(parts: &Parts) -> Option<Host> {
     }
 }
 
-/// nginx's `$request_uri` as the client wrote it, in the form that a link has: browsers leave some octets bare that
-/// RFC 3986 wants encoded. Those that some reader takes for others stay, for `ReturnTo` to refuse.
+/// A data plane's `$request_uri` as the client wrote it, in the form that a link has: browsers leave some octets bare
+/// that RFC 3986 wants encoded (`?label[]=bug`). Those that some reader takes for others stay, for `ReturnTo` to refuse.
 fn as_a_link_says_it(target: &[u8]) -> String {
     let mut link = String::with_capacity(target.len());
     for octet in target {

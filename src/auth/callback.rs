@@ -15,6 +15,9 @@ use crate::{
     session::{Attempt, AttemptPurpose, NamedFacts, random, set_cookie},
 };
 
+/// Longer than any provider's, and than the line in which nginx passes it on.
+const LONGEST_CODE: usize = 8 * 1024;
+
 /// Takes the person back.
 pub(super) async fn callback(
     State(endpoint): State<Arc<Endpoint>>,
@@ -31,8 +34,12 @@ pub(super) async fn callback(
         return show(Page::not_ready());
     };
     let now = endpoint.clock.now();
+    let is_plain = !["state", "code", "iss", "error"]
+        .iter()
+        .any(|name| asked.repeats(name));
     let attempt = asked
         .parameter("state")
+        .filter(|_| is_plain)
         .and_then(|state| Attempt::find(asked.jar(), endpoint.names, keys, &asked.host, state, now))
         // The path is the provider's own (RFC 9700 §4.4): an answer on another's path is a mix-up.
         .filter(|(attempt, _)| attempt.provider == *provider.name);
@@ -56,7 +63,7 @@ pub(super) async fn callback(
             Page::provider_said_no(&endpoint, &asked.host, provider, error, &attempt),
         );
     }
-    let Some(code) = asked.parameter("code") else {
+    let Some(code) = asked.parameter("code").filter(|code| is_code(code)) else {
         return fail(
             SignInResult::ProviderRefused,
             Page::unknown_attempt(&endpoint, &asked.host),
@@ -150,6 +157,11 @@ fn identity(
         issued_at: now,
         ends_at: now.after(life),
     }
+}
+
+/// Whether this can be an authorization code (RFC 6749, appendix A.11): what is none is not sent off.
+fn is_code(text: &str) -> bool {
+    (1..=LONGEST_CODE).contains(&text.len()) && text.bytes().all(|b| (b' '..=b'~').contains(&b))
 }
 
 /// An error code as a provider may send it (RFC 6749 §4.1.2.1), cut down to what is safe in a log.

@@ -117,6 +117,11 @@ impl Page {
         self
     }
 
+    fn has_a_button(&self) -> bool {
+        let mut actions = self.actions.iter();
+        actions.any(|action| matches!(action.kind, ActionKind::Post))
+    }
+
     /// Renders it for whoever asks.
     pub(super) fn answer(
         self,
@@ -145,7 +150,7 @@ impl Page {
         };
         let headers = response.headers_mut();
         guard(headers);
-        let policy = content_security_policy(endpoint);
+        let policy = content_security_policy(endpoint, self.has_a_button());
         if let Ok(policy) = HeaderValue::from_str(&policy) {
             headers.insert(CONTENT_SECURITY_POLICY, policy);
         }
@@ -175,6 +180,14 @@ pub(super) async fn not_found(State(endpoint): State<Arc<Endpoint>>, asked: Aske
     Page::no_such_page(&asked.host).answer(&endpoint, asked.audience, &asked.request_id)
 }
 
+/// A page of ours, asked for with a method that it does not have.
+pub(super) async fn no_such_method(
+    State(endpoint): State<Arc<Endpoint>>,
+    asked: Asked,
+) -> Response {
+    Page::no_such_method().answer(&endpoint, asked.audience, &asked.request_id)
+}
+
 fn set_cookies(headers: &mut HeaderMap, cookies: &[String]) {
     for line in cookies
         .iter()
@@ -196,9 +209,9 @@ fn guard(headers: &mut HeaderMap) {
     );
 }
 
-/// Nothing but our own style. Frames may show a page: it holds nothing to click by mistake but a link that
-/// opens elsewhere, and the sign-out button asks for the same origin.
-fn content_security_policy(endpoint: &Endpoint) -> String {
+/// Nothing but our own style. Frames may show a page that holds nothing to click by mistake but links, of which those
+/// that sign in open elsewhere; none may show one with a button, which would do its work wherever it is framed.
+fn content_security_policy(endpoint: &Endpoint, has_a_button: bool) -> String {
     let installation = &endpoint.installation;
     // Browsers hold redirects after a form to form-action as well, and signing out goes on to the auth host.
     let auth_host = installation
@@ -206,8 +219,13 @@ fn content_security_policy(endpoint: &Endpoint) -> String {
         .as_ref()
         .map(|host| installation.origin.of(host.as_str()));
     format!(
-        "default-src 'none'; style-src 'sha256-{}'; form-action 'self' {}; base-uri 'none'",
+        "default-src 'none'; style-src 'sha256-{}'; form-action 'self' {}; base-uri 'none'{}",
         *STYLE_HASH,
-        auth_host.unwrap_or_default()
+        auth_host.unwrap_or_default(),
+        if has_a_button {
+            "; frame-ancestors 'none'"
+        } else {
+            ""
+        }
     )
 }

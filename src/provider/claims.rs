@@ -4,7 +4,10 @@
 use serde_json::{Map, Value};
 
 use super::{SignedIn, error::ProviderError, id_token::VerifiedToken};
-use crate::published::{ProviderKind, ProviderSettings};
+use crate::{
+    policy::Email,
+    published::{ProviderKind, ProviderSettings},
+};
 
 /// Claims that speak about the token or the protocol, not about the person.
 const PROTOCOL: [&str; 16] = [
@@ -83,7 +86,8 @@ pub(super) fn signed_in(
 }
 
 /// The address and whether the provider vouches for it, both from one document: a verification never
-/// covers the address that another document names.
+/// covers the address that another document names. Nor does it cover an address that two readers could read
+/// differently: a service that is told of it may take it for another one.
 fn email(
     settings: &ProviderSettings,
     token: &Map<String, Value>,
@@ -93,7 +97,11 @@ fn email(
     let read = |document: &Map<String, Value>| {
         let address = string(document.get(&*names.email)?)?.to_owned();
         let vouched = document.get(&*names.email_verified) == Some(&Value::Bool(true));
-        Some((address, vouched || settings.trusts_unverified_email))
+        let is_plain = Email::parse(&address).is_some();
+        Some((
+            address,
+            is_plain && (vouched || settings.trusts_unverified_email),
+        ))
     };
     let (token, userinfo) = (read(token), read(userinfo));
     let best = match (token, userinfo) {
@@ -159,8 +167,10 @@ fn string(value: &Value) -> Option<&str> {
         .filter(|text| !text.is_empty() && is_clean(text))
 }
 
+/// Nothing that breaks a header, and no space around it: whoever reads the header takes that away, and has another
+/// person's name left.
 fn is_clean(text: &str) -> bool {
-    !text.chars().any(char::is_control)
+    text.trim() == text && !text.chars().any(char::is_control)
 }
 
 #[cfg(test)]

@@ -91,8 +91,10 @@ pub enum Distrust {
     /// `nonce` is not the one that was sent.
     #[error("the ID token's nonce is not that of this sign-in")]
     Nonce,
-    /// `sub` is missing, too long or not printable ASCII.
-    #[error("the ID token's sub is not 1 to 255 printable ASCII characters")]
+    /// `sub` is missing, too long, not printable ASCII, or has a space at an end.
+    #[error(
+        "the ID token's sub is not 1 to 255 printable ASCII characters without a space at either end"
+    )]
     Subject,
     /// A fresh sign-in was asked for, and `auth_time` is missing or too old.
     #[error("a fresh sign-in was asked for, and the ID token's auth_time does not show one")]

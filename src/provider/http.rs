@@ -218,14 +218,11 @@ impl<'c> AsyncHttpClient<'c> for Outgoing {
             let url = without_query(&request.uri().to_string());
             let response = self.send(Operation::Token, request).await?;
             // What is neither tokens nor an error of RFC 6749 §5.2 is somebody else's answer.
-            let speaks_oauth = response.status() == StatusCode::OK
-                || json::object(response.body()).is_some_and(|body| body.contains_key("error"));
-            match speaks_oauth {
-                true => Ok(response),
-                false => Err(HttpFailure::Status {
-                    url,
-                    status: response.status(),
-                }),
+            match (response.status(), json::object(response.body())) {
+                (StatusCode::OK, Some(_)) => Ok(response),
+                (StatusCode::OK, None) => Err(HttpFailure::NotJson(url)),
+                (_, Some(body)) if body.contains_key("error") => Ok(response),
+                (status, _) => Err(HttpFailure::Status { url, status }),
             }
         })
     }

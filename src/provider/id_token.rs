@@ -144,6 +144,8 @@ impl Expected<'_> {
             .and_then(Value::as_str)
             .filter(|sub| (1..=255).contains(&sub.len()))
             .filter(|sub| sub.bytes().all(|octet| (0x20..0x7f).contains(&octet)))
+            // Whoever reads it from a header takes the space away, and has somebody else's.
+            .filter(|sub| sub.trim_ascii() == *sub)
             .ok_or(Distrust::Subject)?
             .to_owned();
         let authenticated_at = self.authentication(&claims)?;

@@ -8,7 +8,7 @@ use super::{
     cached::Cached,
     discovery::{Metadata, discover},
     error::ProviderError,
-    http::Outgoing,
+    http::{Outgoing, shown},
     keys::KeySet,
     metrics::Operation,
 };
@@ -96,7 +96,11 @@ impl Issuer {
             let keys = KeySet::read(&document).filter(|keys| keys.len() > 0);
             keys.ok_or_else(|| ProviderError::Misconfigured {
                 provider: outgoing.provider().clone(),
-                reason: format!("{jwks_uri} holds no key that can verify an ID token").into(),
+                reason: format!(
+                    "{} holds no key that can verify an ID token",
+                    shown(&jwks_uri)
+                )
+                .into(),
             })
         }
     }

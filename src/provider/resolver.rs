@@ -35,7 +35,8 @@ fn loopback() -> [SocketAddr; 2] {
     ]
 }
 
-fn is_this_machine(name: &str) -> bool {
+/// Whether a name is `localhost` or below it.
+pub(super) fn is_this_machine(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     name == "localhost" || name.ends_with(".localhost")
 }

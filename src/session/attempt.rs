@@ -67,6 +67,8 @@ pub struct Landed {
 pub(super) const ATTEMPT_LIFE: Duration = Duration::from_secs(15 * 60);
 /// So many attempts at once is more than one person does on purpose.
 const MOST_ATTEMPTS: usize = 6;
+/// So many are forgotten with one answer: nginx reads its whole head into 4 KiB. The rest go with the next ones.
+const MOST_FORGOTTEN: usize = 8;
 
 // === impl State ===
 
@@ -152,7 +154,7 @@ impl Attempt {
         found.sort();
         found.dedup();
         let keep = MOST_ATTEMPTS.saturating_sub(1);
-        found.truncate(found.len().saturating_sub(keep));
+        found.truncate(found.len().saturating_sub(keep).min(MOST_FORGOTTEN));
         found
     }
 }
@@ -280,5 +282,12 @@ mod tests {
             .collect();
         assert_eq!(surplus, oldest);
         assert!(Attempt::surplus(Jar::of(&headers(&cookies[..5])), names).is_empty());
+        let many: Vec<_> = (0..100)
+            .map(|n| (format!("{}{n:03}", names.attempt), "x".to_owned()))
+            .collect();
+        assert_eq!(
+            Attempt::surplus(Jar::of(&headers(&many)), names).len(),
+            MOST_FORGOTTEN
+        );
     }
 }

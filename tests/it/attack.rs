@@ -1,7 +1,12 @@
 //! Attacks, each with its safe outcome, on the real parts; docs/security.md tells them in a table.
 
+mod check_parameters;
+mod cookies;
 mod corpora;
 mod paths;
 mod requests;
+mod serve;
+mod sign_in;
 mod stage;
-mod told;
+pub(crate) mod told;
+mod tossed;

@@ -3,6 +3,7 @@
 use crate::bench::{Answer, Visitor, installation::NAMESPACE};
 use anyhow::{Context, Result, ensure};
 
+use crate::attack::told;
 use crate::product::{AUTH_HOST, Product, Site, identity_provider};
 
 /// Path and query of a URL of this host.
@@ -52,6 +53,7 @@ async fn a_sign_in_is_of_use_once_in_one_browser_on_one_host() -> Result<()> {
     let back = product.provider.sign_in(authorization, "ann").await?;
     let callback = on(AUTH_HOST, Some(&back))?.to_owned();
 
+    let mut tried = 0;
     for (cookies, target, wrong) in [
         (String::new(), callback.clone(), "another browser"),
         (
@@ -66,6 +68,7 @@ async fn a_sign_in_is_of_use_once_in_one_browser_on_one_host() -> Result<()> {
         ),
     ] {
         let answer = navigate(product, AUTH_HOST, &target, &cookies).await?;
+        tried += 1;
         ensure!(
             answer.status.is_client_error() && !has_session(&answer),
             "{wrong}: {}",
@@ -90,6 +93,7 @@ async fn a_sign_in_is_of_use_once_in_one_browser_on_one_host() -> Result<()> {
         (&site.host, signed_in.cookies(), "the auth host's cookies"),
     ] {
         let answer = navigate(product, host, &finish, &cookies).await?;
+        tried += 1;
         ensure!(
             answer.status == 400 && !has_session(&answer),
             "{wrong}: {}",
@@ -125,6 +129,12 @@ async fn a_sign_in_is_of_use_once_in_one_browser_on_one_host() -> Result<()> {
             .status,
         302,
         "the auth host's cookie"
+    );
+
+    // Four more stand by themselves: another host, the code again, and two cookies of other hosts.
+    told::cases(
+        "a_sign_in_is_of_use_once_in_one_browser_on_one_host",
+        tried + 4,
     );
 
     // What opens something is in no log; who signed in is.

@@ -40,6 +40,17 @@ impl Page {
             .link("Open the front page", "/")
     }
 
+    /// A page of ours does not know the method.
+    pub(in crate::auth) fn no_such_method() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "This page cannot be asked for in this way",
+        )
+        .say("Pages for signing in are opened as links are: with GET. Nothing was done.")
+        .link("Open the front page", "/")
+    }
+
     /// The key ring or the Table is not in yet.
     pub(in crate::auth) fn not_ready() -> Self {
         let page = Self::new(
@@ -424,7 +435,7 @@ fn why_denied(denial: Denial) -> &'static str {
         Denial::NotAllowed(Miss::NotListed) => "This account is not among those who may enter.",
         Denial::NotAllowed(Miss::EmailUnverified)
         | Denial::Restricted(_, Miss::EmailUnverified) => {
-            "The identity provider does not vouch for this e-mail address (email_verified is not true), so it cannot be compared with those who may enter."
+            "The identity provider does not vouch for this e-mail address (email_verified is not true), or it is not written plainly, so it cannot be compared with those who may enter."
         }
         Denial::NotAllowed(Miss::ClaimMissing) => {
             "This account lacks something that is asked of those who may enter: a claim with a certain value."

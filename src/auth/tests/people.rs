@@ -22,7 +22,23 @@ async fn every_page_is_guarded_against_caching_framing_tricks_and_foreign_script
             "{path}"
         );
         assert!(!reply.body.contains("<script"), "{path}");
+        // A button does its work in a frame as well, on whichever site somebody is brought to press it.
+        let framed = !reply
+            .header("content-security-policy")
+            .contains("frame-ancestors 'none'");
+        assert_eq!(framed, !reply.body.contains("<button"), "{path}");
     }
+    let asks = [
+        ("host", "a.example"),
+        ("sec-fetch-site", "cross-site"),
+        ("accept", "text/html"),
+    ];
+    let asks = bench.ask("GET", "/oauth2/sign_out", &asks).await;
+    assert!(asks.body.contains("<button"));
+    assert!(
+        asks.header("content-security-policy")
+            .ends_with("; frame-ancestors 'none'")
+    );
 }
 
 #[tokio::test]

@@ -215,6 +215,41 @@ fn a_value_with_control_characters_is_dropped_and_the_rest_stays() {
 }
 
 #[test]
+fn a_value_with_space_around_it_is_dropped_since_a_reader_of_the_header_takes_the_space_away() {
+    let ann = person(json!({
+        "email": " root@corp.example", "email_verified": true, "name": "Root ",
+        "preferred_username": "\u{a0}root", "groups": ["it", " admins", "admins\u{3000}"], "department": [" it"],
+    }));
+    assert_eq!((ann.email, ann.email_verified), (None, false));
+    assert_eq!((ann.name, ann.username), (None, None));
+    assert_eq!(ann.groups, ["it"]);
+    assert_eq!(ann.claims, [("groups".to_owned(), vec!["it".to_owned()])]);
+}
+
+#[test]
+fn an_address_that_two_readers_could_read_differently_is_shown_and_never_vouched_for() {
+    for address in [
+        "\"ann@corp.example\"@evil.example",
+        "ann@evil.example@corp.example",
+        "ann@corp.example(x)",
+        "\u{ff41}nn@corp.example",
+    ] {
+        let token = json!({ "email": address, "email_verified": true });
+        for trusts_unverified_email in [false, true] {
+            let settings = ProviderSettings {
+                trusts_unverified_email,
+                ..settings()
+            };
+            let ann = read(&settings, token.clone(), json!({})).unwrap();
+            assert_eq!(
+                (ann.email.as_deref(), ann.email_verified),
+                (Some(address), false)
+            );
+        }
+    }
+}
+
+#[test]
 fn google_admits_its_hosted_domains_and_sends_no_groups() {
     let token = json!({ "hd": "corp.example", "groups": ["admin"] });
     for domains in [
@@ -289,12 +324,14 @@ proptest! {
             .chain(person.claims.iter().flat_map(|(_, values)| values));
         for text in texts {
             prop_assert!(!text.is_empty() && !text.chars().any(char::is_control));
+            prop_assert_eq!(text.trim(), text);
         }
         let vouches = |document: &Value| document["email_verified"] == json!(true)
             && document["email"].as_str() == person.email.as_deref();
+        let is_plain = person.email.as_deref().is_some_and(|email| Email::parse(email).is_some());
         prop_assert_eq!(
             person.email_verified,
-            person.email.is_some() && (vouches(&token) || vouches(&userinfo))
+            is_plain && (vouches(&token) || vouches(&userinfo))
         );
     }
 }

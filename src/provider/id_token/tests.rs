@@ -124,6 +124,8 @@ fn a_token_that_says_something_else_is_refused_although_the_provider_signed_it()
         (with("sub", json!("")), Distrust::Subject),
         (with("sub", json!("a".repeat(256))), Distrust::Subject),
         (with("sub", json!("änn")), Distrust::Subject),
+        (with("sub", json!(" ")), Distrust::Subject),
+        (with("sub", json!("ann ")), Distrust::Subject),
         (
             with("sub", json!("ann\r\nX-Auth-Request-User: root")),
             Distrust::Subject,

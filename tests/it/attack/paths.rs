@@ -7,7 +7,10 @@ use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Result, ensure};
 
-use super::stage::{Stage, get};
+use super::{
+    stage::{Stage, get},
+    told,
+};
 use crate::bench::{
     PlainNginx, Process, Wait,
     loopback::free_component_address,
@@ -316,10 +319,10 @@ async fn no_target_reaches_more_than_its_rule_says_as_real_applications_serve_it
             );
         }
     }
-    println!("{sent} requests with tricks in their paths, {arrived} reached the service");
-    ensure!(
-        sent > 4000 && arrived > 100,
-        "{sent} sent, {arrived} arrived"
+    ensure!(arrived > 100, "{arrived} arrived");
+    told::cases(
+        "no_target_reaches_more_than_its_rule_says_as_real_applications_serve_it",
+        sent,
     );
     Ok(())
 }

@@ -35,7 +35,8 @@ pub(super) struct Stage {
     /// Held so that what one test sends is not seen by another.
     _alone: MutexGuard<'static, ()>,
     _nginx: Nginx<'static>,
-    _namespace: TestNamespace<'static>,
+    name: String,
+    namespace: TestNamespace<'static>,
 }
 
 static ALONE: Mutex<()> = Mutex::const_new(());
@@ -112,7 +113,8 @@ spec:
             issuer: product.provider.issuer(),
             _alone: alone,
             _nginx: nginx,
-            _namespace: namespace,
+            name: name.to_owned(),
+            namespace,
         })
     }
 
@@ -145,6 +147,11 @@ spec:
         };
         let host = Host::parse(host).context("a host")?;
         session::issue(who, &named, &self.keys, &host, now(), session::random).context("a session")
+    }
+
+    /// `NAMESPACE/NAME` of the Ingress.
+    pub(super) fn ingress(&self) -> String {
+        format!("{}/{}", &*self.namespace, self.name)
     }
 
     pub(super) fn keys(&self) -> &Keys {

@@ -23,14 +23,14 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
-pub(super) const DISCOVERY: &str = "/.well-known/openid-configuration";
-pub(super) const JWKS: &str = "/jwks";
-pub(super) const TOKEN: &str = "/token";
-pub(super) const USERINFO: &str = "/userinfo";
+pub(crate) const DISCOVERY: &str = "/.well-known/openid-configuration";
+pub(crate) const JWKS: &str = "/jwks";
+pub(crate) const TOKEN: &str = "/token";
+pub(crate) const USERINFO: &str = "/userinfo";
 
 /// What a path answers.
 #[derive(Clone)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Json(Value),
     Status(u16, String),
     /// 307, so that a client that follows sends its POST along.
@@ -39,19 +39,21 @@ pub(super) enum Answer {
     Huge,
     /// JSON that never ends, as fast as it is read.
     Endless,
+    /// JSON that never ends, an octet a second.
+    Drip,
     /// Status and headers, and then nothing.
     Silent,
 }
 
 /// A request that arrived.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) path: String,
-    pub(super) headers: HeaderMap,
-    pub(super) body: String,
+pub(crate) struct Seen {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
-pub(super) struct Lying {
+pub(crate) struct Lying {
     address: SocketAddr,
     shared: Arc<Shared>,
     server: Mutex<Option<JoinHandle<()>>>,
@@ -64,7 +66,7 @@ struct Shared {
 }
 
 /// A key of the provider.
-pub(super) struct Key {
+pub(crate) struct Key {
     id: String,
     pair: EcdsaKeyPair,
 }
@@ -73,14 +75,14 @@ pub(super) struct Key {
 
 impl Lying {
     /// An honest provider with this key, to begin with.
-    pub(super) async fn start(key: &Key) -> Self {
+    pub(crate) async fn start(key: &Key) -> Self {
         let lying = Self::stopped(key).await;
         lying.listen().await;
         lying
     }
 
     /// The same, at an address that refuses connections.
-    pub(super) async fn stopped(key: &Key) -> Self {
+    pub(crate) async fn stopped(key: &Key) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let lying = Self {
             address: free.local_addr().unwrap(),
@@ -92,7 +94,7 @@ impl Lying {
         lying
     }
 
-    pub(super) async fn listen(&self) {
+    pub(crate) async fn listen(&self) {
         let listener = TcpListener::bind(self.address).await.unwrap();
         let router = Router::new()
             .fallback(answer)
@@ -101,12 +103,17 @@ impl Lying {
         *self.server.lock().unwrap() = Some(server);
     }
 
-    pub(super) fn issuer(&self) -> String {
+    pub(crate) fn issuer(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub(super) fn metadata(&self) -> Value {
-        let issuer = self.issuer();
+    pub(crate) fn metadata(&self) -> Value {
+        self.metadata_below("")
+    }
+
+    /// The metadata of an issuer of its own below this path.
+    pub(crate) fn metadata_below(&self, path: &str) -> Value {
+        let issuer = format!("{}{path}", self.issuer());
         json!({
             "issuer": issuer,
             "authorization_endpoint": format!("{issuer}/auth"),
@@ -115,13 +122,13 @@ impl Lying {
         })
     }
 
-    pub(super) fn answers(&self, path: &str, answer: Answer) {
+    pub(crate) fn answers(&self, path: &str, answer: Answer) {
         let mut answers = self.shared.answers.lock().unwrap();
         answers.insert(path.to_owned(), answer);
     }
 
     /// What was asked at a path.
-    pub(super) fn seen(&self, path: &str) -> Vec<Seen> {
+    pub(crate) fn seen(&self, path: &str) -> Vec<Seen> {
         let seen = self.shared.seen.lock().unwrap();
         seen.iter()
             .filter(|one| one.path == path)
@@ -129,12 +136,12 @@ impl Lying {
             .collect()
     }
 
-    pub(super) fn count(&self, path: &str) -> usize {
+    pub(crate) fn count(&self, path: &str) -> usize {
         self.seen(path).len()
     }
 
     /// Claims of an ID token that is right in every way.
-    pub(super) fn claims(&self, now: u64) -> Value {
+    pub(crate) fn claims(&self, now: u64) -> Value {
         json!({
             "iss": self.issuer(), "sub": "ann", "aud": "vestibule", "nonce": super::NONCE,
             "exp": now + 300, "iat": now,
@@ -181,6 +188,14 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
             let body = stream::repeat_with(chunk);
             (json, Body::from_stream(body)).into_response()
         }
+        Some(Answer::Drip) => {
+            let drop = || Ok::<_, std::io::Error>(Bytes::from_static(b" "));
+            let drops = stream::unfold((), move |()| async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Some((drop(), ()))
+            });
+            (json, Body::from_stream(drops)).into_response()
+        }
         Some(Answer::Silent) => {
             let after = tokio::time::sleep(Duration::from_secs(60));
             let body = stream::once(after).map(move |()| chunk());
@@ -190,22 +205,31 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
 }
 
 /// The JWK Set of these keys.
-pub(super) fn keys(keys: &[&Key]) -> Answer {
+pub(crate) fn keys(keys: &[&Key]) -> Answer {
     let keys: Vec<_> = keys.iter().map(|key| key.jwk()).collect();
     Answer::Json(json!({ "keys": keys }))
 }
 
 /// A token response with this ID token.
-pub(super) fn tokens(id_token: &str) -> Answer {
+pub(crate) fn tokens(id_token: &str) -> Answer {
     Answer::Json(json!({
         "access_token": super::ACCESS_TOKEN, "token_type": "Bearer", "expires_in": 60, "id_token": id_token,
     }))
 }
 
+/// A compact JWS of these parts, whoever signs it.
+pub(crate) fn assembled(header: &str, claims: &str, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+    let signed = [header, claims]
+        .map(|part| URL_SAFE_NO_PAD.encode(part))
+        .join(".");
+    let signature = URL_SAFE_NO_PAD.encode(sign(signed.as_bytes()));
+    format!("{signed}.{signature}")
+}
+
 // === impl Key ===
 
 impl Key {
-    pub(super) fn new(id: &str) -> Self {
+    pub(crate) fn new(id: &str) -> Self {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         Self {
             id: id.to_owned(),
@@ -213,18 +237,32 @@ impl Key {
         }
     }
 
-    fn jwk(&self) -> Value {
+    /// The public key as a JWK.
+    pub(crate) fn jwk(&self) -> Value {
         let (x, y) = self.pair.public_key().as_ref()[1..].split_at(32);
         let encoded = |octets| URL_SAFE_NO_PAD.encode(octets);
         json!({ "kty": "EC", "crv": "P-256", "use": "sig", "kid": self.id, "x": encoded(x), "y": encoded(y) })
     }
 
     /// An ID token.
-    pub(super) fn signs(&self, claims: &Value) -> String {
+    pub(crate) fn signs(&self, claims: &Value) -> String {
         let header = json!({ "alg": "ES256", "kid": self.id });
-        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", part(&header), part(claims));
-        let signature = self.pair.sign(&SystemRandom::new(), signed.as_bytes());
-        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.unwrap()))
+        self.signs_text(&header.to_string(), &claims.to_string())
+    }
+
+    /// A token of this very header and these very claims.
+    pub(crate) fn signs_text(&self, header: &str, claims: &str) -> String {
+        assembled(header, claims, |message| self.signature(message))
+    }
+
+    /// A signature as ES256 has it.
+    pub(crate) fn signature(&self, message: &[u8]) -> Vec<u8> {
+        let signature = self.pair.sign(&SystemRandom::new(), message);
+        signature.unwrap().as_ref().to_vec()
+    }
+
+    /// The public key, uncompressed.
+    pub(crate) fn point(&self) -> Vec<u8> {
+        self.pair.public_key().as_ref().to_vec()
     }
 }
