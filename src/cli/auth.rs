@@ -94,6 +94,8 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     watching.register_watches(&mut registry);
     let readiness = Readiness::waiting_for(&[OBJECTS, SESSION_KEYS]);
     let stop = CancellationToken::new();
+    // Also where this function ends early.
+    let _stop = stop.clone().drop_guard();
     let role = Role::Auth {
         session_keys: options.installation.session_keys_secret(),
     };
@@ -163,6 +165,9 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     stop.cancel();
     let (check, public, admin) = tokio::join!(check, public, admin);
     check.and(public).and(admin).context("a listener failed")?;
+    if !watches_failed {
+        watches.await.context("the watches failed")?;
+    }
     ensure!(
         !watches_failed,
         "a watch failed for good; the log says which"

@@ -46,7 +46,11 @@ pub(super) enum StatusSeen {
 pub(super) struct Ingresses(pub Arc<Installation>);
 
 /// ProtectedServices.
-pub(super) struct ProtectedServices(pub Arc<Installation>);
+pub(super) struct ProtectedServices {
+    pub installation: Arc<Installation>,
+    /// Whether anybody asks what stands in their status, which takes more room than all the rest.
+    pub keeps_status: bool,
+}
 
 /// IdentityProviders.
 pub(super) struct IdentityProviders;
@@ -106,22 +110,27 @@ impl Projection<ProtectedServiceObject, Seen> for ProtectedServices {
             &object.spec,
             None,
         ));
-        // A status of another version is as good as none: it will be written anew.
-        let status = serde_json::from_value(object.status).ok();
-        let status = status.map(|status| Standing {
-            status,
-            by_others: another_reports(&object.metadata, &self.0.instance),
+        let status = self.keeps_status.then(|| {
+            // A status of another version is as good as none: it will be written anew.
+            let status = serde_json::from_value(object.status).ok();
+            let status = status.map(|status| Standing {
+                status,
+                by_others: another_reports(&object.metadata, &self.installation.instance),
+            });
+            StatusSeen::Service(key(place), status)
         });
         Some(Seen {
             change: Some(Change::ProtectedService(key(place), Some(projection))),
-            status: Some(StatusSeen::Service(key(place), status)),
+            status,
         })
     }
 
     fn is_gone(&self, place: &Place) -> Seen {
         Seen {
             change: Some(Change::ProtectedService(key(place), None)),
-            status: Some(StatusSeen::Service(key(place), None)),
+            status: self
+                .keeps_status
+                .then(|| StatusSeen::Service(key(place), None)),
         }
     }
 }

@@ -13,8 +13,9 @@ use arc_swap::ArcSwap;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use tokio::{
+    runtime::Handle,
     sync::{mpsc, watch},
-    task::JoinHandle,
+    task::{JoinHandle, spawn_blocking},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -54,7 +55,7 @@ pub enum Role {
 }
 
 /// A source that runs.
-pub struct Handle {
+pub struct Running {
     /// What is served now.
     pub table: Arc<ArcSwap<Table>>,
     /// The session keys, once there were any; the last ones if they vanish. A controller never has any.
@@ -121,7 +122,7 @@ pub fn start(
     metrics: Metrics,
     clock: Clock,
     stop: &CancellationToken,
-) -> Handle {
+) -> Running {
     let table = Arc::new(ArcSwap::from_pointee(Table::default()));
     let (key_ring_sender, key_ring) = watch::channel(None);
     let (ready_sender, ready) = watch::channel(false);
@@ -179,8 +180,11 @@ pub fn start(
             waiting_since: None,
         },
     };
-    let task = tokio::spawn(source.run(inbox, ready_sender, stop));
-    Handle {
+    // A thread of its own: a change that concerns thousands of services takes longer than a check may wait. It comes to
+    // its end by `stop`.
+    let runtime = Handle::current();
+    let task = spawn_blocking(move || runtime.block_on(source.run(inbox, ready_sender, stop)));
+    Running {
         table,
         key_ring,
         ready,
@@ -208,12 +212,17 @@ impl Source {
         resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let wake = self.next_wake();
-            let turn = tokio::select! {
-                _ = inbox.recv_many(&mut batch, BATCH) => Turn::Changes,
-                turn = next_turn(self.desk.as_mut()) => turn,
-                _ = resync.tick() => Turn::Resync,
-                () = sleep_until(wake) => Turn::Due,
-                () = stop.cancelled() => break,
+            let next = async {
+                tokio::select! {
+                    _ = inbox.recv_many(&mut batch, BATCH) => Turn::Changes,
+                    turn = next_turn(self.desk.as_mut()) => turn,
+                    _ = resync.tick() => Turn::Resync,
+                    () = sleep_until(wake) => Turn::Due,
+                }
+            };
+            // The end is looked at first: at the end of the process clocks and channels stand still.
+            let Some(turn) = stop.run_until_cancelled(next).await else {
+                break;
             };
             match turn {
                 Turn::Changes | Turn::Due => {}

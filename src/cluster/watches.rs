@@ -51,7 +51,10 @@ pub(super) fn start(
         watches.start(
             Api::<DeserializeGuard<ProtectedServiceObject>>::all(everywhere()),
             Kind::ProtectedService,
-            ProtectedServices(Arc::clone(installation)),
+            ProtectedServices {
+                installation: Arc::clone(installation),
+                keeps_status: matches!(role, Role::Controller { .. }),
+            },
         ),
         watches.start(
             Api::<DeserializeGuard<IdentityProviderObject>>::all(everywhere()),

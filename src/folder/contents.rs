@@ -151,10 +151,12 @@ impl Contents {
     /// Where a field of the object stands that begins there.
     pub(super) fn place(&self, object: &Source, field: &str) -> Place {
         let documents = self.files.get(&object.file).map(|file| &file.documents);
+        let documents = documents.map(Vec::as_slice).unwrap_or_default();
+        // They are in the order of their lines.
+        let at = documents.partition_point(|document| document.place.line < object.line);
         let document = documents
-            .into_iter()
-            .flatten()
-            .find(|document| document.place.line == object.line);
+            .get(at)
+            .filter(|document| document.place.line == object.line);
         document.map_or(
             Place {
                 line: object.line,

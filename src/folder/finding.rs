@@ -1,6 +1,6 @@
 //! What is wrong in the folder, or likely so, in one list: for the log, for `check` and for `/status`.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     contents::{Complaint, Contents},
@@ -41,14 +41,14 @@ pub enum Severity {
 
 /// Everything, in the order of the files.
 pub(super) fn findings(contents: &Contents, resolution: &Resolution) -> Vec<Finding> {
-    let complaints: Vec<&Complaint> = contents.complaints().collect();
-    let problems: Vec<&Problem> = resolution.problems().collect();
-    let news = problems
-        .iter()
-        .copied()
-        .filter(|problem| !is_echo(problem, &problems) && !repeats(problem, &complaints));
+    let closing = contents.complaints().filter(|complaint| complaint.closes);
+    let closing: Vec<String> = closing.map(Complaint::to_string).collect();
+    let told = Told::new(resolution.problems());
+    let news = resolution
+        .problems()
+        .filter(|problem| !told.is_echo(problem) && !repeats(problem, &closing));
     let mut all: Vec<Finding> = news.map(|problem| of_problem(contents, problem)).collect();
-    all.extend(complaints.iter().copied().map(of_complaint));
+    all.extend(contents.complaints().map(of_complaint));
     let advice = advice(resolution.world());
     all.extend(advice.into_iter().map(|advice| of_advice(contents, advice)));
     all.sort();
@@ -127,27 +127,50 @@ fn named_field(problem: &Problem) -> Option<&str> {
     field.starts_with("spec.").then_some(field)
 }
 
-/// Whether the same sentence is told of the object that it names, so that nobody needs it a second time: what is wrong
-/// with a ProtectedService is told to the owner of its Ingress as well.
-fn is_echo(problem: &Problem, all: &[&Problem]) -> bool {
-    let names = |object: &ObjectRef| problem.message.contains(&object.to_string());
-    let is_told_there = |other: &&Problem| other.message == problem.message && names(&other.object);
-    // A service is closed because of its provider: that one has to be mended.
-    let is_passed_on = |other: &&Problem| {
-        matches!(other.object, ObjectRef::IdentityProvider(_))
-            && other.object != problem.object
-            && problem.message.ends_with(&other.message)
-    };
-    let mut others = all.iter().copied();
-    others.clone().any(|other| is_passed_on(&other))
-        || (!names(&problem.object) && others.any(|other| is_told_there(&other)))
+/// Whether a problem is only that an object cannot be read, and its file is complained of already.
+fn repeats(problem: &Problem, closing: &[String]) -> bool {
+    let mut complaints = closing.iter();
+    complaints.any(|complaint| problem.message.contains(complaint))
 }
 
-/// Whether a problem is only that an object cannot be read, and its file is complained of already.
-fn repeats(problem: &Problem, complaints: &[&Complaint]) -> bool {
-    complaints
-        .iter()
-        .any(|complaint| complaint.closes && problem.message.contains(&complaint.to_string()))
+/// Who is told what. One cause may close thousands of services, so nobody is compared with everybody.
+struct Told<'p> {
+    /// Sentences, and whether they are told of an object that they name.
+    sentences: HashMap<&'p str, bool>,
+    of_providers: Vec<&'p Problem>,
+}
+
+// === impl Told ===
+
+impl<'p> Told<'p> {
+    fn new(problems: impl Iterator<Item = &'p Problem>) -> Self {
+        let mut told = Self {
+            sentences: HashMap::new(),
+            of_providers: Vec::new(),
+        };
+        for problem in problems {
+            *told.sentences.entry(&problem.message).or_default() |= names_its_object(problem);
+            if matches!(problem.object, ObjectRef::IdentityProvider(_)) {
+                told.of_providers.push(problem);
+            }
+        }
+        told
+    }
+
+    /// Whether the same sentence is told of the object that it names, so that nobody needs it a second time: what is
+    /// wrong with a ProtectedService is told to the owner of its Ingress as well.
+    fn is_echo(&self, problem: &Problem) -> bool {
+        // A service is closed because of its provider: that one has to be mended.
+        let is_passed_on = |other: &&Problem| {
+            other.object != problem.object && problem.message.ends_with(&other.message)
+        };
+        let is_told_there = self.sentences.get(problem.message.as_str()) == Some(&true);
+        self.of_providers.iter().any(is_passed_on) || (is_told_there && !names_its_object(problem))
+    }
+}
+
+fn names_its_object(problem: &Problem) -> bool {
+    problem.message.contains(&problem.object.to_string())
 }
 
 // === impl Finding ===
@@ -198,10 +221,10 @@ mod tests {
         let all = [of_service, of_both, of_neither]
             .map(|message| [told(&ingress, message), told(&service, message)])
             .concat();
-        let all: Vec<&Problem> = all.iter().collect();
-        let echoes: Vec<&&Problem> = all.iter().filter(|one| is_echo(one, &all)).collect();
+        let told = Told::new(all.iter());
+        let echoes: Vec<&Problem> = all.iter().filter(|one| told.is_echo(one)).collect();
         assert_eq!(echoes, [&all[0]]);
-        assert!(!is_echo(all[0], &all[..1]));
+        assert!(!Told::new(all[..1].iter()).is_echo(&all[0]));
     }
 
     #[test]
@@ -216,8 +239,9 @@ mod tests {
         };
         let first = told(&provider, "IdentityProvider corp: there is no Secret x.");
         let again = "ProtectedService demo/wiki: IdentityProvider corp: there is no Secret x.";
-        let all = [&first, &told(&service, again)];
-        assert!(is_echo(all[1], &all) && !is_echo(all[0], &all));
+        let all = [first, told(&service, again)];
+        let told = Told::new(all.iter());
+        assert!(told.is_echo(&all[1]) && !told.is_echo(&all[0]));
     }
 
     #[test]

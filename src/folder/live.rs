@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -92,25 +93,33 @@ impl Folder {
     }
 
     /// Follows the folder until `stop`.
-    pub async fn follow(mut self, stop: CancellationToken) {
+    pub async fn follow(self, stop: CancellationToken) {
         let mut watch = FileWatch::new(watched(&self.paths));
+        let mut folder = self;
         loop {
-            // First a look: something may have changed between reading and watching.
-            let paths = self.paths.clone();
-            let snapshot = tokio::task::spawn_blocking(move || Snapshot::take(&paths));
-            match snapshot.await {
-                Ok(snapshot) => {
-                    if self.take(snapshot) {
-                        self.log_what_is_in_force("the manifests have changed");
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the folder could not be read; what was read before stays in force")
-                }
-            }
+            // First a look: something may have changed between reading and watching. On a thread of its own: to work
+            // out thousands of services takes longer than a request may wait.
+            let look = spawn_blocking(move || {
+                folder.look();
+                folder
+            });
+            folder = match look.await {
+                Ok(folder) => folder,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(_) => return,
+                },
+            };
             if stop.run_until_cancelled(watch.changed()).await.is_none() {
                 return;
             }
+        }
+    }
+
+    fn look(&mut self) {
+        let snapshot = Snapshot::take(&self.paths);
+        if self.take(snapshot) {
+            self.log_what_is_in_force("the manifests have changed");
         }
     }
 
@@ -230,9 +239,10 @@ fn log_look(look: &Look) {
     }
 }
 
-/// Each once, for as long as it lasts.
+/// Each once, for as long as it lasts. Both lists are in their order.
 fn log_findings(now: &[Finding], before: &[Finding]) {
-    for finding in now.iter().filter(|finding| !before.contains(finding)) {
+    let is_news = |finding: &&Finding| before.binary_search(finding).is_err();
+    for finding in now.iter().filter(is_news) {
         let file = finding.file.as_deref().unwrap_or_default();
         let place = finding.place().map(|place| format!("{place}: "));
         let place = place.unwrap_or_default();
