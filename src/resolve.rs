@@ -10,6 +10,7 @@ mod asked;
 mod endpoint;
 mod failure;
 mod faults;
+mod few;
 mod host;
 mod plan;
 mod policy;

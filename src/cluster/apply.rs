@@ -20,7 +20,6 @@ use super::{
 use crate::{
     clock::Clock,
     dataplane::ingress_nginx::Values,
-    policy::HostPattern,
     published::Installation,
     resolve::{
         AnnotationAction, Change, DerivedAction, EndpointAction, Plan, Refusal, RefusalKind, Unit,
@@ -274,8 +273,8 @@ impl Writer {
                 let rules = world.ingress(ingress).map(|found| found.rules.as_slice());
                 let hosts = rules.unwrap_or_default().iter();
                 hosts
-                    .filter_map(|rule| HostPattern::parse(&rule.host))
-                    .map(|host| Target::Endpoint(endpoint_ingress_name(&host).into()))
+                    .filter_map(|rule| rule.host.as_ref().ok())
+                    .map(|host| Target::Endpoint(endpoint_ingress_name(host).into()))
                     .collect()
             }
             Plan::ServiceStatus { key, report } => {

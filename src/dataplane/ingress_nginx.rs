@@ -5,4 +5,6 @@ mod values;
 mod weakness;
 
 pub use values::{Unwritable, Values, are_ours, values};
-pub use weakness::{Weakness, passes_tls_through, rewrites_paths, server_aliases, weaknesses};
+pub use weakness::{
+    Weakness, is_of_concern, passes_tls_through, rewrites_paths, server_aliases, weaknesses,
+};

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{CanonicalPath, DomainPattern, Email, Grant, Identity, Miss, Moment, PathMatch, Visit};
 
 /// Who may enter one service, ready to be judged on every request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
     /// The providers whose sessions count here, and what their administrators limit them to.
     pub providers: Vec<Terms>,
@@ -20,7 +20,7 @@ pub struct Policy {
 }
 
 /// A provider as a service may use it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Terms {
     /// The IdentityProvider's name.
     pub provider: Arc<str>,
@@ -31,7 +31,7 @@ pub struct Terms {
 }
 
 /// What an IdentityProvider's administrator limits every service to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ceiling {
     /// Only addresses of these domains; no limit if empty.
     pub email_domains: Vec<DomainPattern>,
@@ -40,7 +40,7 @@ pub struct Ceiling {
 }
 
 /// An exception by path.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rule {
     /// The paths meant.
     pub paths: Vec<PathMatch>,
@@ -49,7 +49,7 @@ pub struct Rule {
 }
 
 /// What holds on a rule's paths.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RuleAccess {
     /// Everyone, signed in or not.
     Public,
@@ -60,7 +60,7 @@ pub enum RuleAccess {
 }
 
 /// How long a session counts for a service. Policy shortens sessions; it never extends them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SessionLimits {
     /// Counted from the session's beginning.
     pub max_duration: Option<Duration>,

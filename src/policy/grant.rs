@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{DomainPattern, Email, Identity};
 
 /// Who gets in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Grant {
     /// Everyone whom one of the service's providers knows; said out loud by `anyAuthenticated`.
     AnyAuthenticated,
@@ -14,7 +14,7 @@ pub enum Grant {
 }
 
 /// One entry of `allow`. A list that is empty asks nothing; an entry that asks nothing admits nobody.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// Signed in with this provider.
     pub provider: Option<Arc<str>>,
@@ -29,7 +29,7 @@ pub struct Entry {
 }
 
 /// A claim and the values that satisfy it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimTest {
     /// The claim's name.
     pub name: Arc<str>,

@@ -82,6 +82,23 @@ impl Table {
         }
     }
 
+    /// Whether a change would change nothing.
+    #[must_use]
+    pub fn says(&self, change: &Published) -> bool {
+        let host = |pattern: &HostPattern| match pattern {
+            HostPattern::Exact(host) => self.exact_hosts.get(host),
+            HostPattern::Wildcard(suffix) => self.wildcard_hosts.get(suffix),
+        };
+        match change {
+            Published::Service(service) => self.services.get(&service.id) == Some(service),
+            Published::NoService(id) => !self.services.contains_key(id),
+            Published::Host(entry) => host(&entry.pattern) == Some(entry),
+            Published::NoHost(pattern) => host(pattern).is_none(),
+            Published::Provider(provider) => self.providers.get(&provider.name) == Some(provider),
+            Published::NoProvider(name) => !self.providers.contains_key(name),
+        }
+    }
+
     /// The service that a check names, `NAMESPACE/INGRESS`.
     #[must_use]
     pub fn service(&self, id: &str) -> Option<&Arc<Service>> {

@@ -50,7 +50,7 @@ pub(super) fn annotated(world: &World, key: &Key, ingress: &Ingress, by: &By<'_>
             action: removal(key, ingress, values),
             failure: None,
         },
-        By::Annotations | By::Service(..) | By::Unclear(_) => {
+        By::Annotations(_) | By::Service(..) | By::Unclear(_) => {
             protection(world, key, ingress, values)
         }
     }

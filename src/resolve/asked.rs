@@ -1,5 +1,7 @@
 //! Who asks for the protection of an Ingress: the rules of "absence never opens" (DESIGN §2).
 
+use std::{collections::BTreeMap, sync::LazyLock};
+
 use super::{Failure, Spec, World};
 use crate::{
     dataplane::ingress_nginx,
@@ -10,7 +12,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Asked<'w> {
     /// The annotations.
-    pub annotations: Annotations,
+    pub annotations: &'w Annotations,
     /// Who asks.
     pub by: By<'w>,
 }
@@ -26,25 +28,28 @@ pub(super) enum By<'w> {
     /// annotations come off.
     Withdrawn,
     /// The Ingress's annotations.
-    Annotations,
+    Annotations(&'w ProtectedServiceSpec),
     /// This ProtectedService.
     Service(&'w Key, &'w ProtectedServiceSpec),
     /// Somebody, but who may enter is not clear: closed.
     Unclear(Failure),
 }
 
+/// What no annotation at all asks for.
+static NOTHING: LazyLock<Annotations> = LazyLock::new(|| Annotations::read(&BTreeMap::new()));
+
 /// Finds out who asks for the protection of an Ingress, or in a folder of a ProtectedService with hosts.
 pub(super) fn asked<'w>(world: &'w World, key: &'w Key) -> Asked<'w> {
     let Some(ingress) = world.ingress(key) else {
         return Asked {
-            annotations: Annotations::read(&std::collections::BTreeMap::new()),
+            annotations: &NOTHING,
             by: match world.folder_service(key) {
                 Some(_) => explicitly(world, key),
                 None => By::Nobody,
             },
         };
     };
-    let annotations = Annotations::read(&ingress.ours);
+    let annotations = ingress.asks.as_deref().unwrap_or(&NOTHING);
     let by = if ingress.is_endpoint {
         By::Nobody
     } else if let Some(why) = &ingress.unreadable {
@@ -53,16 +58,16 @@ pub(super) fn asked<'w>(world: &'w World, key: &'w Key) -> Asked<'w> {
             format!("Ingress {key} cannot be read: {why}. It is closed until that is mended."),
         ))
     } else {
-        by_whom(world, key, &annotations)
+        by_whom(world, key, annotations)
     };
     Asked { annotations, by }
 }
 
-fn by_whom<'w>(world: &'w World, key: &Key, annotations: &Annotations) -> By<'w> {
+fn by_whom<'w>(world: &'w World, key: &Key, annotations: &'w Annotations) -> By<'w> {
     if annotations.opt_in == OptIn::Out {
         return By::OptedOut;
     }
-    let explicit: Vec<&Key> = world.targeting(key).collect();
+    let explicit = world.targeting(key);
     let opted_in = annotations.opt_in == OptIn::In;
     if let Some(error) = annotations.errors.first() {
         let message =
@@ -82,10 +87,7 @@ fn by_whom<'w>(world: &'w World, key: &Key, annotations: &Annotations) -> By<'w>
             ),
         ));
     }
-    match (
-        explicit.as_slice(),
-        annotations.protected_service.as_deref(),
-    ) {
+    match (explicit, annotations.protected_service.as_deref()) {
         ([], Some(named)) => By::Unclear(Failure::accepted(
             Reason::ProtectedServiceNotFound,
             format!(
@@ -111,9 +113,9 @@ fn by_whom<'w>(world: &'w World, key: &Key, annotations: &Annotations) -> By<'w>
     }
 }
 
-fn by_annotations<'w>(world: &World, key: &Key, annotations: &Annotations) -> By<'w> {
+fn by_annotations<'w>(world: &World, key: &Key, annotations: &'w Annotations) -> By<'w> {
     match annotations.opt_in {
-        OptIn::In => By::Annotations,
+        OptIn::In => By::Annotations(&annotations.spec),
         OptIn::Out => By::OptedOut,
         OptIn::Silent if was_opted_in(world, key) => By::Withdrawn,
         OptIn::Silent if carries_ours(world, key) => By::Unclear(Failure::accepted(
@@ -172,8 +174,16 @@ impl By<'_> {
     /// Whether requests for the Ingress must be refused unless somebody may enter.
     pub(super) fn is_protected(&self) -> bool {
         match self {
-            Self::Annotations | Self::Service(..) | Self::Unclear(_) => true,
+            Self::Annotations(_) | Self::Service(..) | Self::Unclear(_) => true,
             Self::Nobody | Self::OptedOut | Self::Withdrawn => false,
+        }
+    }
+
+    /// What is asked for, if that is clear.
+    pub(super) fn spec(&self) -> Option<&ProtectedServiceSpec> {
+        match self {
+            Self::Annotations(spec) | Self::Service(_, spec) => Some(spec),
+            Self::Nobody | Self::OptedOut | Self::Withdrawn | Self::Unclear(_) => None,
         }
     }
 

@@ -199,7 +199,7 @@ impl EndpointIngress {
             && ingress.class == self.class
             && ingress.default_backend.is_none()
             && !ingress.deleting
-            && *rule.host == *self.host.to_string()
+            && rule.host.as_ref() == Ok(&self.host)
             && path.path == self.prefix
             && path.kind == PathKind::Prefix
             && backend

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BTreeSet};
 
 use super::{
     Backend, Class, Classes, Failure, Ingress, Standalone, World, Write, annotate, asked::Asked,
-    endpoint::EndpointState, host, routes, write,
+    endpoint::EndpointState, host, policy::Owner, routes, write,
 };
 use crate::{
     dataplane::ingress_nginx::{server_aliases, weaknesses},
@@ -58,19 +58,19 @@ pub(super) fn host_failures(
     world: &World,
     key: &Key,
     ingress: Option<&Ingress>,
-    hosts: &BTreeSet<HostPattern>,
+    hosts: &[HostPattern],
 ) -> Vec<Failure> {
     let mut failures = Vec::new();
     if let Some(ingress) = ingress {
         failures.extend(class_failure(world, key, ingress));
-        if let Some(rule) = ingress
+        let mut no_hosts = ingress
             .rules
             .iter()
-            .find(|rule| !rule.host.is_empty() && HostPattern::parse(&rule.host).is_none())
-        {
-            failures.push(Failure::accepted(Reason::InvalidHost, format!("Ingress {key}: {:?} is not a host name that browsers can ask for; requests for it are refused.", rule.host)));
+            .filter_map(|rule| rule.host.as_ref().err());
+        if let Some(text) = no_hosts.clone().find(|text| !text.is_empty()) {
+            failures.push(Failure::accepted(Reason::InvalidHost, format!("Ingress {key}: {text:?} is not a host name that browsers can ask for; requests for it are refused.")));
         }
-        let without = ingress.rules.iter().any(|rule| rule.host.is_empty());
+        let without = no_hosts.any(|text| text.is_empty());
         if hosts.is_empty() || without {
             failures.push(Failure::accepted(Reason::NoHosts, format!("Ingress {key} has a rule without a host, or no rule at all: such an Ingress answers for every name, and nobody can sign in at a host that it does not name. Give every rule a host.")));
         }
@@ -100,7 +100,11 @@ pub(super) fn host_failures(
 }
 
 /// Behind plain nginx nobody says which path a request asks for: rules that close paths could not be kept.
-pub(super) fn rules_without_paths(world: &World, object: &str, rules: &[Rule]) -> Option<Failure> {
+pub(super) fn rules_without_paths(
+    world: &World,
+    object: Owner<'_>,
+    rules: &[Rule],
+) -> Option<Failure> {
     let number = rules
         .iter()
         .position(|rule| !matches!(rule.access, RuleAccess::Public))?;
@@ -116,8 +120,8 @@ pub(super) fn rules_without_paths(world: &World, object: &str, rules: &[Rule]) -
 /// The same on hosts of several services, which only the path tells apart.
 pub(super) fn services_without_paths(
     world: &World,
-    object: &str,
-    hosts: &BTreeSet<HostPattern>,
+    object: Owner<'_>,
+    hosts: &[HostPattern],
 ) -> Vec<Failure> {
     let is_shared = |host: &&HostPattern| {
         let facts = world.host_facts(host);
@@ -201,7 +205,7 @@ pub(super) fn programming_failures(
     key: &Key,
     ingress: &Ingress,
     asked: &Asked<'_>,
-    hosts: &BTreeSet<HostPattern>,
+    hosts: &[HostPattern],
 ) -> Vec<Failure> {
     let mut failures = Vec::new();
     if world.settings().controller().is_none() {

@@ -8,15 +8,17 @@ use std::{
 
 use super::{
     Class, Ingress, PathKind, UnitResult, World,
-    asked::asked,
+    asked::{By, asked},
     endpoint::{self, EndpointState},
-    faults, routes, service,
+    faults,
+    few::Few,
+    routes,
 };
 use crate::{
     dataplane::ingress_nginx::{passes_tls_through, rewrites_paths},
     policy::HostPattern,
     published::{HostEntry, NoSessions, Published, ServiceId},
-    resource::{Key, Reason},
+    resource::{Key, ProtectedServiceSpec, Reason},
 };
 
 /// A path as data planes tell paths apart: exactly this one, or this one and all below it.
@@ -34,9 +36,9 @@ pub(super) type Claimant = (i64, Reverse<Key>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HostFacts {
     /// The namespaces whose Ingresses serve it, the installation's own aside.
-    pub namespaces: BTreeSet<Arc<str>>,
+    pub namespaces: Few<Arc<str>>,
     /// Those of them in which something protects it.
-    pub protected_in: BTreeSet<Arc<str>>,
+    pub protected_in: Few<Arc<str>>,
     /// An Ingress that makes data planes rewrite paths, or read all paths of the host as regular expressions.
     pub rewritten_by: Option<Key>,
     /// An Ingress that has TLS passed through to the service.
@@ -52,7 +54,7 @@ pub(super) struct HostFacts {
     /// In a folder: requests are for one protected service or another, by their path.
     pub has_several_services: bool,
     /// In a folder: several want it, and one of them all of it, so that nobody can say who serves what.
-    pub contenders: BTreeSet<Key>,
+    pub contenders: Few<Key>,
     /// In a cluster: people sign in here for every protected host.
     pub is_auth_host: bool,
 }
@@ -61,8 +63,8 @@ pub(super) struct HostFacts {
 pub(super) fn facts(world: &World, host: &HostPattern) -> HostFacts {
     let own = &world.settings().installation.namespace;
     let prefix = &world.settings().installation.endpoint_prefix;
-    let mut namespaces = BTreeSet::new();
-    let mut protected_in = BTreeSet::new();
+    let mut namespaces = Few::default();
+    let mut protected_in = Few::default();
     let mut rewritten_by = None;
     let mut passed_through_by = None;
     let mut open_paths: BTreeMap<Claim, Claimant> = BTreeMap::new();
@@ -117,53 +119,79 @@ pub(super) fn facts(world: &World, host: &HostPattern) -> HostFacts {
         endpoint,
         has_several_services: services > 1 && world.settings().is_folder(),
         contenders: contenders(world, host),
-        // In a folder one owner writes everything, and the front door keeps our cookies from services.
-        is_auth_host: faults::is_auth_host(world, host) && !world.settings().is_folder(),
+        is_auth_host: is_auth_host(world, host),
     }
 }
 
-fn contenders(world: &World, host: &HostPattern) -> BTreeSet<Key> {
+/// Whether people sign in there for every protected host.
+pub(super) fn is_auth_host(world: &World, host: &HostPattern) -> bool {
+    // In a folder one owner writes everything, and the front door keeps our cookies from services.
+    faults::is_auth_host(world, host) && !world.settings().is_folder()
+}
+
+fn contenders(world: &World, host: &HostPattern) -> Few<Key> {
     let claims_all = |key: &Key| world.folder_service(key).is_some();
-    let all: BTreeSet<Key> = world.on_host(host).cloned().collect();
+    let all = world.on_host(host);
     if all.len() > 1 && all.iter().any(claims_all) {
-        all
+        all.iter().cloned().collect()
     } else {
-        BTreeSet::new()
+        Few::default()
     }
 }
 
 /// What the endpoint is told about a host.
 pub(super) fn resolve(world: &World, host: &HostPattern) -> UnitResult {
-    let is_served = |key: &&Key| service::is_served(world, key);
-    let keys: Vec<&Key> = world.on_host(host).filter(is_served).collect();
+    let all = world
+        .on_host(host)
+        .iter()
+        .map(|key| (key, asked(world, key).by));
+    // Be it only to say that they are closed.
+    let served: Vec<(&Key, By<'_>)> = all.filter(|(_, by)| by.is_protected()).collect();
     let routes = routes::of_host(world, host);
     let facts = world.host_facts(host);
     // Nothing is protected there, and the endpoint still has to know that it may not be trusted with cookies.
     let is_barred = facts.is_some_and(|facts| facts.is_auth_host && facts.is_shared());
-    let published = if keys.is_empty() && routes.is_empty() && !is_barred {
+    let published = if served.is_empty() && routes.is_empty() && !is_barred {
         Published::NoHost(host.clone())
     } else {
         let mut named_groups = BTreeSet::new();
         let mut named_claims = BTreeSet::new();
-        for judged in keys.iter().filter_map(|key| service::judge(world, key)) {
-            judged.name_what_is_asked(&mut named_groups, &mut named_claims);
+        for spec in served.iter().filter_map(|(_, by)| by.spec()) {
+            name_what_is_asked(spec, &mut named_groups, &mut named_claims);
         }
+        let texts = |names: BTreeSet<&str>| names.into_iter().map(Arc::from).collect();
         Published::Host(Arc::new(HostEntry {
             pattern: host.clone(),
-            services: keys
+            services: served
                 .iter()
-                .map(|key| ServiceId::new(&key.namespace, &key.name))
+                .map(|(key, _)| ServiceId::new(&key.namespace, &key.name))
                 .collect(),
             no_sessions: facts.and_then(|facts| facts.no_sessions(host, world)),
             routes,
-            named_groups: named_groups.into_iter().collect(),
-            named_claims: named_claims.into_iter().collect(),
+            named_groups: texts(named_groups),
+            named_claims: texts(named_claims),
         }))
     };
     UnitResult {
-        published: vec![published],
+        published: Some(published),
         ..UnitResult::default()
     }
+}
+
+/// The groups and claims that decide in a service, or that it is told: what a session must keep. A service that is
+/// closed counts too, so that nobody has to sign in again when it is mended.
+fn name_what_is_asked<'s>(
+    spec: &'s ProtectedServiceSpec,
+    groups: &mut BTreeSet<&'s str>,
+    claims: &mut BTreeSet<&'s str>,
+) {
+    let entries = spec.allow.iter();
+    for entry in entries.chain(spec.rules.iter().flat_map(|rule| &rule.allow)) {
+        groups.extend(entry.groups.iter().map(String::as_str));
+        claims.extend(entry.claims.iter().map(|claim| claim.name.as_str()));
+    }
+    let headers = spec.upstream.iter().flat_map(|upstream| &upstream.headers);
+    claims.extend(headers.filter_map(|header| header.claim.as_deref()));
 }
 
 /// The paths that an Ingress has on a host.
@@ -171,7 +199,7 @@ pub(super) fn claims(ingress: &Ingress, host: &HostPattern) -> impl Iterator<Ite
     let rules = ingress
         .rules
         .iter()
-        .filter(move |rule| HostPattern::parse(&rule.host).as_ref() == Some(host));
+        .filter(move |rule| rule.host.as_ref() == Ok(host));
     rules
         .flat_map(|rule| &rule.paths)
         .map(|path| match path.kind {
@@ -200,7 +228,7 @@ fn path_under(ingress: &Ingress, host: &HostPattern, prefix: &str) -> Option<Arc
     let rules = ingress
         .rules
         .iter()
-        .filter(|rule| HostPattern::parse(&rule.host).as_ref() == Some(host));
+        .filter(|rule| rule.host.as_ref() == Ok(host));
     let mut paths = rules.flat_map(|rule| &rule.paths);
     paths
         .find(|path| {

@@ -1,13 +1,13 @@
 //! From the spec of a ProtectedService to a policy. What cannot be used closes the service and is named by its
 //! place in the spec.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use super::{Failure, World, provider};
 use crate::{
     policy::{
         ClaimTest, DomainPattern, Email, Entry, Grant, PathMatch, Policy, Rule, RuleAccess,
-        SessionLimits, Terms,
+        SessionLimits,
     },
     resource::{
         Allow, Key, PathType, ProtectedServiceSpec, ProviderType, Reason, RuleAccessSpec, RuleSpec,
@@ -26,11 +26,18 @@ pub(super) struct Compiled {
     pub failures: Vec<Failure>,
 }
 
+/// What messages speak of: a ProtectedService, or the annotations in its place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner<'k> {
+    pub key: &'k Key,
+    pub is_ingress: bool,
+}
+
 /// Makes a policy of a spec. `object` names the spec's owner in messages.
 pub(super) fn compile(
     world: &World,
     namespace: &str,
-    object: &str,
+    object: Owner<'_>,
     spec: &ProtectedServiceSpec,
 ) -> Compiled {
     let mut compiled = Compiled::default();
@@ -51,23 +58,19 @@ pub(super) fn compile(
             return compiled;
         }
     };
-    let mut terms = Vec::new();
-    let mut kinds = Vec::new();
+    let mut terms = Vec::with_capacity(named.len());
+    let mut kinds = Vec::with_capacity(named.len());
     for name in &named {
         match usable(world, namespace, object, name) {
             Ok(usable) => {
-                if spec.any_authenticated && !provider::is_closed(usable.spec) {
+                if spec.any_authenticated && !provider::is_closed(&usable.spec) {
                     compiled
                         .failures
                         .push(not_closed(object, name, usable.spec.kind));
                     continue;
                 }
                 kinds.push((Arc::clone(name), usable.spec.kind));
-                terms.push(Terms {
-                    provider: Arc::clone(name),
-                    issuer: usable.settings.issuer().into(),
-                    ceiling: usable.ceiling,
-                });
+                terms.push(usable.terms.clone());
             }
             Err(failure) => compiled.failures.push(failure),
         }
@@ -91,7 +94,7 @@ pub(super) fn compile(
 
 fn named_providers(
     world: &World,
-    object: &str,
+    object: Owner<'_>,
     spec: &ProtectedServiceSpec,
 ) -> Result<Vec<Arc<str>>, Failure> {
     if !spec.identity_providers.is_empty() {
@@ -115,7 +118,7 @@ fn named_providers(
     }
 }
 
-fn no_default(world: &World, object: &str) -> String {
+fn no_default(world: &World, object: Owner<'_>) -> String {
     let mend = if world.settings().is_folder() {
         "write default: true into the spec of one"
     } else {
@@ -129,9 +132,9 @@ fn no_default(world: &World, object: &str) -> String {
 fn usable<'w>(
     world: &'w World,
     namespace: &str,
-    object: &str,
+    object: Owner<'_>,
     name: &Arc<str>,
-) -> Result<provider::Usable<'w>, Failure> {
+) -> Result<&'w provider::Usable, Failure> {
     // Whether it may be used is said first: how it fares is nobody's business otherwise.
     let spec = world
         .provider(name)
@@ -155,7 +158,7 @@ fn usable<'w>(
     })
 }
 
-fn not_closed(object: &str, name: &str, kind: ProviderType) -> Failure {
+fn not_closed(object: Owner<'_>, name: &str, kind: ProviderType) -> Failure {
     let mend = match kind {
         ProviderType::Google => {
             "A Google provider is closed with spec.closed and spec.google.hostedDomains"
@@ -172,7 +175,7 @@ fn not_closed(object: &str, name: &str, kind: ProviderType) -> Failure {
 
 /// Google sends no groups: an entry that asks for some admits nobody who signs in there.
 fn groups_not_sent(
-    object: &str,
+    object: Owner<'_>,
     spec: &ProtectedServiceSpec,
     kinds: &[(Arc<str>, ProviderType)],
 ) -> Option<Failure> {
@@ -372,11 +375,14 @@ fn paths(rule: &RuleSpec, place: &str) -> Result<Vec<PathMatch>, String> {
     Ok(paths)
 }
 
-/// The name by which messages speak of a ProtectedService, or of the annotations in its place.
-pub(super) fn owner(key: &Key, from_annotations: bool) -> String {
-    if from_annotations {
-        format!("The annotations of Ingress {key}")
-    } else {
-        format!("ProtectedService {key}")
+// === impl Owner ===
+
+impl fmt::Display for Owner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.is_ingress {
+            true => "The annotations of Ingress",
+            false => "ProtectedService",
+        };
+        write!(f, "{what} {}", self.key)
     }
 }

@@ -1,7 +1,7 @@
 //! From objects to projections. One object that cannot be read becomes a projection that says so, and never hides
 //! the others.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use k8s_openapi::{
     ByteString,
@@ -17,10 +17,12 @@ use super::{
     Spec,
 };
 use crate::{
+    dataplane::ingress_nginx::is_of_concern,
+    policy::HostPattern,
     published::{Installation, Secret},
     resource::{
-        AUTH_RESPONSE_HEADERS, AUTH_SIGNIN, AUTH_URL, DERIVED_FROM_LABEL, FolderHost, GROUP,
-        INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL, NGINX_PREFIX,
+        AUTH_RESPONSE_HEADERS, AUTH_SIGNIN, AUTH_URL, Annotations, DERIVED_FROM_LABEL, FolderHost,
+        GROUP, INSTANCE_LABEL, MANAGED_BY, MANAGED_BY_LABEL, NGINX_PREFIX,
     },
 };
 
@@ -37,12 +39,17 @@ pub fn project_ingress(
     let meta = &object.metadata;
     let none = BTreeMap::new();
     let annotations = meta.annotations.as_ref().unwrap_or(&none);
-    let under = |prefix: &str| {
-        let pairs = annotations.iter();
-        let pairs = pairs
-            .filter_map(|(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), value.clone())));
-        pairs.collect::<BTreeMap<_, _>>()
+    let under = |prefix: &str, is_kept: &dyn Fn(&str) -> bool| {
+        // Keys are in their order, and those with a prefix stand together.
+        let there = annotations.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        there
+            .map_while(|(key, value)| Some((key.strip_prefix(prefix)?, value)))
+            .filter(|(key, _)| is_kept(key))
+            .map(|(key, value)| (key.to_owned(), value.clone()))
+            .collect::<BTreeMap<_, _>>()
     };
+    let is_endpoint = is_endpoint(meta, installation);
+    let ours = under(&format!("{GROUP}/"), &|_| true);
     let spec = object.spec.as_ref();
     let class = match spec.and_then(|spec| spec.ingress_class_name.as_deref()) {
         Some(name) => Class::Field(name.into()),
@@ -68,10 +75,10 @@ pub fn project_ingress(
         default_backend: spec
             .and_then(|spec| spec.default_backend.as_ref())
             .and_then(backend),
-        ours: under(&format!("{GROUP}/")),
-        nginx: under(NGINX_PREFIX),
+        asks: (!ours.is_empty()).then(|| Box::new(Annotations::read(&ours))),
+        nginx: under(NGINX_PREFIX, &|key| is_endpoint || is_of_concern(key)),
         keys,
-        is_endpoint: is_endpoint(meta, installation),
+        is_endpoint,
         unreadable: None,
         source,
     }
@@ -240,8 +247,9 @@ fn rule(rule: &k8s::IngressRule) -> IngressRule {
         },
         backend: backend(&path.backend),
     };
+    let host = rule.host.as_deref().unwrap_or_default();
     IngressRule {
-        host: rule.host.as_deref().unwrap_or_default().into(),
+        host: HostPattern::parse(host).ok_or_else(|| host.into()),
         paths: paths.iter().map(path).collect(),
     }
 }

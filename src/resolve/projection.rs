@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::published::Secret;
-use crate::resource::{FolderHost, IdentityProviderSpec, ProtectedServiceSpec};
+use crate::{
+    policy::HostPattern,
+    resource::{Annotations, FolderHost, IdentityProviderSpec, ProtectedServiceSpec},
+};
 
 /// Where an object stands in a folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,9 +70,10 @@ pub struct Ingress {
     pub rules: Vec<IngressRule>,
     /// `spec.defaultBackend`.
     pub default_backend: Option<Backend>,
-    /// Annotations under `vestibule.dev/`, by what follows.
-    pub ours: BTreeMap<String, String>,
-    /// Annotations under `nginx.ingress.kubernetes.io/`, by what follows.
+    /// What its annotations under `vestibule.dev/` ask for; `None` if it has none.
+    pub asks: Option<Box<Annotations>>,
+    /// Annotations under `nginx.ingress.kubernetes.io/`, by what follows: those that are of concern to the protection.
+    /// An endpoint Ingress has all of its in here.
     pub nginx: BTreeMap<String, String>,
     /// Who holds the three keys that we write.
     pub keys: OurKeys,
@@ -118,8 +122,8 @@ pub enum Class {
 /// A rule of an Ingress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IngressRule {
-    /// The host as written; empty if the rule has none.
-    pub host: Arc<str>,
+    /// The host, or what stands there and is no host; empty if the rule has none.
+    pub host: Result<HostPattern, Arc<str>>,
     /// Its paths.
     pub paths: Vec<IngressPath>,
 }

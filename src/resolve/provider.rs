@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Failure, Plan, Problem, ProviderReport, Spec, UnitResult, World};
+use super::{Failure, IdentityProvider, Plan, Problem, ProviderReport, Spec, UnitResult, World};
 use crate::{
-    policy::{Ceiling, DomainPattern, Host, HostPattern},
+    policy::{Ceiling, DomainPattern, Host, HostPattern, Terms},
     published::{ClaimNames, ProviderKind, ProviderSettings, Published, Secret},
     resource::{
         AllowedNamespaces, ClaimMapping, ConditionType, EmailVerification, IdentityProviderSpec,
@@ -13,18 +13,19 @@ use crate::{
 };
 
 /// A provider that can be used.
-#[derive(Debug)]
-pub(super) struct Usable<'w> {
-    pub spec: &'w IdentityProviderSpec,
-    pub settings: ProviderSettings,
-    pub ceiling: Ceiling,
+#[derive(Clone, Debug)]
+pub(super) struct Usable {
+    pub spec: Arc<IdentityProviderSpec>,
+    pub settings: Arc<ProviderSettings>,
+    /// As every service has it that uses the provider.
+    pub terms: Terms,
 }
 
 /// What the endpoint is told about a provider, and its status.
 pub(super) fn resolve(world: &World, name: &Arc<str>) -> UnitResult {
     let Some(object) = world.provider(name) else {
         return UnitResult {
-            published: vec![Published::NoProvider(Arc::clone(name))],
+            published: Some(Published::NoProvider(Arc::clone(name))),
             ..UnitResult::default()
         };
     };
@@ -32,7 +33,8 @@ pub(super) fn resolve(world: &World, name: &Arc<str>) -> UnitResult {
     let (published, issuer) = match usable(world, name) {
         Ok(usable) => {
             let issuer = usable.settings.issuer().to_owned();
-            (Published::Provider(Arc::new(usable.settings)), Some(issuer))
+            let settings = Arc::clone(&usable.settings);
+            (Published::Provider(settings), Some(issuer))
         }
         Err(failure) => {
             failures.push(failure);
@@ -69,16 +71,17 @@ pub(super) fn resolve(world: &World, name: &Arc<str>) -> UnitResult {
         vec![]
     };
     UnitResult {
-        published: vec![published],
+        published: Some(published),
         plans,
         problems,
     }
 }
 
 /// The provider of this name, or why it cannot be used.
-pub(super) fn usable<'w>(world: &'w World, name: &Arc<str>) -> Result<Usable<'w>, Failure> {
-    let Some(object) = world.provider(name) else {
-        return Err(Failure::refs(
+pub(super) fn usable<'w>(world: &'w World, name: &str) -> Result<&'w Usable, Failure> {
+    match world.usable(name) {
+        Some(judged) => judged.as_ref().map_err(Clone::clone),
+        None => Err(Failure::refs(
             Reason::IdentityProviderNotFound,
             if world.settings().is_folder() {
                 let there: Vec<&str> = world.providers().map(|(name, _)| &**name).collect();
@@ -93,8 +96,16 @@ pub(super) fn usable<'w>(world: &'w World, name: &Arc<str>) -> Result<Usable<'w>
                     "There is no IdentityProvider {name}. Those that exist: kubectl get identityproviders"
                 )
             },
-        ));
-    };
+        )),
+    }
+}
+
+/// What comes of a provider: worked out when it changes, and not for each of its services.
+pub(super) fn judge(
+    world: &World,
+    name: &Arc<str>,
+    object: &IdentityProvider,
+) -> Result<Usable, Failure> {
     let spec = match &object.spec {
         Spec::Read(spec) => spec,
         Spec::Unreadable { why, .. } => {
@@ -139,9 +150,13 @@ pub(super) fn usable<'w>(world: &'w World, name: &Arc<str>) -> Result<Usable<'w>
         max_session: ceiling.max_session,
     };
     Ok(Usable {
-        spec,
-        settings,
-        ceiling,
+        spec: Arc::clone(spec),
+        terms: Terms {
+            provider: Arc::clone(name),
+            issuer: settings.issuer().into(),
+            ceiling,
+        },
+        settings: Arc::new(settings),
     })
 }
 

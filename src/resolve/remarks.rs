@@ -22,7 +22,7 @@ pub(super) fn remarks(world: &World, key: &Key, asked: &Asked<'_>) -> Vec<(Reaso
             remarks.push((Reason::AnnotationIgnored, format!("vestibule.dev/{keys} has no effect: ProtectedService {service} decides who may see Ingress {key}. Say it there, and remove the annotation.")));
         }
         By::OptedOut => {
-            let targeting: Vec<String> = world.targeting(key).map(Key::to_string).collect();
+            let targeting: Vec<String> = world.targeting(key).iter().map(Key::to_string).collect();
             if !targeting.is_empty() {
                 remarks.push((
                     Reason::OptedOut,

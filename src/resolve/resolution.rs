@@ -1,16 +1,24 @@
 //! The world and all that follows from it, kept up to date one change at a time.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use super::{Change, Plan, Problem, Settings, Unit, UnitResult, World, resolve};
-use crate::published::Table;
+use crate::{
+    policy::Policy,
+    published::{Access, Published, Table},
+};
 
 /// A world, what is served of it, and what is to be written and told.
 #[derive(Debug)]
 pub struct Resolution {
     pub(super) world: World,
+    /// Of units that have something to write or to tell. What is served stands in the Table alone.
     pub(super) results: BTreeMap<Unit, UnitResult>,
-    table: Table,
+    pub(super) table: Table,
+    policies: Policies,
 }
 
 /// What came of some changes.
@@ -25,6 +33,14 @@ pub struct Settled {
     pub table_changed: bool,
 }
 
+/// The policies in use. Of thousands of services most have one of a few, and need not each have their own.
+#[derive(Debug, Default)]
+struct Policies {
+    known: HashSet<Arc<Policy>>,
+    /// How many are let pile up before those are forgotten that nobody uses any more.
+    room: usize,
+}
+
 // === impl Resolution ===
 
 impl Resolution {
@@ -35,6 +51,7 @@ impl Resolution {
             world: World::new(settings),
             results: BTreeMap::new(),
             table: Table::default(),
+            policies: Policies::default(),
         }
     }
 
@@ -47,14 +64,14 @@ impl Resolution {
     pub fn settle(&mut self) -> Settled {
         let mut settled = Settled::default();
         for unit in self.world.take_touched() {
-            let result = resolve(&self.world, &unit);
-            let before = self.results.remove(&unit).unwrap_or_default();
-            if before.published != result.published {
-                for change in &result.published {
-                    self.table.change(change);
-                }
+            let mut result = resolve(&self.world, &unit);
+            if let Some(published) = result.published.take()
+                && !self.table.says(&published)
+            {
+                self.table.change(&self.policies.shared(published));
                 settled.table_changed = true;
             }
+            let before = self.results.remove(&unit).unwrap_or_default();
             let news = result
                 .problems
                 .iter()
@@ -63,8 +80,7 @@ impl Resolution {
             if !result.plans.is_empty() || !before.plans.is_empty() {
                 settled.plans.push((unit.clone(), result.plans.clone()));
             }
-            // A unit of which nothing is left is forgotten, once the Table has forgotten it.
-            if !result.is_void() {
+            if !result.is_quiet() {
                 self.results.insert(unit, result);
             }
         }
@@ -97,9 +113,35 @@ impl Resolution {
             .filter(|(_, plans)| !plans.is_empty())
     }
 
-    /// What came of one unit.
+    /// What is to be written and told because of one unit, if anything.
     #[must_use]
     pub fn result(&self, unit: &Unit) -> Option<&UnitResult> {
         self.results.get(unit)
+    }
+}
+
+// === impl Policies ===
+
+impl Policies {
+    /// The same, with a policy that is known already.
+    fn shared(&mut self, published: Published) -> Published {
+        let Published::Service(mut service) = published else {
+            return published;
+        };
+        if let Some(service) = Arc::get_mut(&mut service)
+            && let Access::Open(policy) = &mut service.access
+        {
+            match self.known.get(policy) {
+                Some(known) => *policy = Arc::clone(known),
+                None => {
+                    if self.known.len() >= self.room {
+                        self.known.retain(|known| Arc::strong_count(known) > 1);
+                        self.room = self.known.len().saturating_mul(2).max(64);
+                    }
+                    self.known.insert(Arc::clone(policy));
+                }
+            }
+        }
+        Published::Service(service)
     }
 }

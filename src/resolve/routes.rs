@@ -16,6 +16,7 @@ pub(super) fn of_host(world: &World, host: &HostPattern) -> Vec<Route> {
     }
     let mut routes: Vec<Route> = world
         .on_host(host)
+        .iter()
         .flat_map(|key| of_one(world, key, host))
         .collect();
     // Stable: of equal paths the first by name counts, as it would without sorting.
@@ -51,7 +52,7 @@ fn of_ingress(ingress: &Ingress, host: &HostPattern, service: Option<&ServiceId>
     let rules = ingress
         .rules
         .iter()
-        .filter(|rule| HostPattern::parse(&rule.host).as_ref() == Some(host));
+        .filter(|rule| rule.host.as_ref() == Ok(host));
     let paths = rules.flat_map(|rule| &rule.paths);
     let mut routes: Vec<Route> = paths
         .filter_map(|path| {

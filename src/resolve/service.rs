@@ -1,16 +1,17 @@
 //! One protected Ingress: who may enter, what is wrong, what is to be written. In a folder also a ProtectedService
 //! that names its hosts itself.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Failure, Problem, UnitResult, World,
     asked::{Asked, By, asked},
-    faults, policy, remarks, texts, write,
+    faults,
+    policy::{self, Owner},
+    remarks, texts, write,
 };
 use crate::{
-    policy::{Grant, Policy, RuleAccess},
-    published::{Access, Closed, DeniedTexts, HeaderSource, Published, Service, ServiceId},
+    published::{Access, Closed, DeniedTexts, Published, Service, ServiceId},
     resource::{Key, ObjectRef, Reason, fingerprint},
 };
 
@@ -25,11 +26,6 @@ pub(super) struct Judgement {
     pub providers: Vec<Arc<str>>,
 }
 
-/// Whether the endpoint serves an Ingress, be it only to say that it is closed.
-pub(super) fn is_served(world: &World, key: &Key) -> bool {
-    asked(world, key).by.is_protected()
-}
-
 /// Judges one Ingress; `None` if nobody asks for its protection.
 pub(super) fn judge(world: &World, key: &Key) -> Option<Judgement> {
     let asked = asked(world, key);
@@ -37,12 +33,16 @@ pub(super) fn judge(world: &World, key: &Key) -> Option<Judgement> {
 }
 
 fn judge_asked(world: &World, key: &Key, asked: &Asked<'_>) -> Option<Judgement> {
-    let (owner, spec, from_annotations) = match &asked.by {
+    let owner = match &asked.by {
         By::Nobody | By::OptedOut | By::Withdrawn => return None,
-        By::Annotations => (key, Some(&asked.annotations.spec), true),
-        By::Service(owner, spec) => (*owner, Some(*spec), false),
-        By::Unclear(_) => (key, None, false),
+        By::Service(owner, _) => owner,
+        By::Annotations(_) | By::Unclear(_) => key,
     };
+    let object = Owner {
+        key: owner,
+        is_ingress: matches!(asked.by, By::Annotations(_)),
+    };
+    let spec = asked.by.spec();
     let mut failures = Vec::new();
     // What keeps everybody out.
     let mut closing = Vec::new();
@@ -66,15 +66,14 @@ fn judge_asked(world: &World, key: &Key, asked: &Asked<'_>) -> Option<Judgement>
     let mut policy = None;
     let mut texts = (Vec::new(), DeniedTexts::default());
     if let Some(spec) = spec {
-        let object = policy::owner(owner, from_annotations);
-        let compiled = policy::compile(world, &key.namespace, &object, spec);
+        let compiled = policy::compile(world, &key.namespace, object, spec);
         providers = compiled.providers;
         match &compiled.policy {
             Some(_) => failures.extend(compiled.failures),
             None => closing.extend(compiled.failures),
         }
         policy = compiled.policy;
-        match texts::read(world, &object, spec) {
+        match texts::read(world, object, spec) {
             Ok(read) => texts = read,
             Err(failure) => closing.push(failure),
         }
@@ -86,20 +85,18 @@ fn judge_asked(world: &World, key: &Key, asked: &Asked<'_>) -> Option<Judgement>
         policy.paths_are_rewritten = true;
         if !policy.rules.is_empty() {
             failures.push(Failure::accepted(Reason::PathsRewritten, format!(
-                "{} has rules by path, but Ingress {rewriting} of the same host has use-regex or rewrite-target, so nobody knows which path the service sees: closed. Remove the rules, or those annotations.",
-                policy::owner(owner, from_annotations)
+                "{object} has rules by path, but Ingress {rewriting} of the same host has use-regex or rewrite-target, so nobody knows which path the service sees: closed. Remove the rules, or those annotations."
             )));
         }
     }
     if !world.settings().paths_are_told() {
-        let object = policy::owner(owner, from_annotations);
         let rules = policy.as_ref().map(|policy| policy.rules.as_slice());
         closing.extend(faults::rules_without_paths(
             world,
-            &object,
+            object,
             rules.unwrap_or_default(),
         ));
-        failures.extend(faults::services_without_paths(world, &object, &hosts));
+        failures.extend(faults::services_without_paths(world, object, &hosts));
     }
     if let Some(ingress) = ingress
         && faults::class_failure(world, key, ingress).is_none()
@@ -119,7 +116,7 @@ fn judge_asked(world: &World, key: &Key, asked: &Asked<'_>) -> Option<Judgement>
     let display_name = spec.and_then(|spec| spec.display_name.as_deref());
     let service = Service {
         id: ServiceId::new(&key.namespace, &key.name),
-        hosts: hosts.into_iter().collect(),
+        hosts: hosts.into_vec(),
         protected_service: owner.to_string().into(),
         display_name: display_name.map(Arc::from),
         access,
@@ -164,7 +161,7 @@ pub(super) fn resolve(world: &World, key: &Key) -> UnitResult {
             .extend(write::annotation_plan(world, key, ingress, &asked.by));
     }
     result.plans.extend(write::derived_plan(world, key, &asked));
-    result.published.push(match judged {
+    result.published = Some(match judged {
         Some(judged) => Published::Service(Arc::new(judged.service)),
         None => Published::NoService(ServiceId::new(&key.namespace, &key.name)),
     });
@@ -184,46 +181,11 @@ fn why_closed(key: &Key, cause: Option<&Failure>) -> Closed {
 // === impl Judgement ===
 
 impl Judgement {
-    /// The groups and claims that decide here, or that the service is told: what a session must keep.
-    pub(super) fn name_what_is_asked(
-        &self,
-        groups: &mut BTreeSet<Arc<str>>,
-        claims: &mut BTreeSet<Arc<str>>,
-    ) {
-        let Access::Open(policy) = &self.service.access else {
-            return;
-        };
-        let rules = policy.rules.iter().filter_map(|rule| match &rule.access {
-            RuleAccess::Restricted(grant) => Some(grant),
-            RuleAccess::Public | RuleAccess::Denied => None,
-        });
-        for grant in rules.chain([&policy.grant]) {
-            let Grant::AnyOf(entries) = grant else {
-                continue;
-            };
-            for entry in entries {
-                groups.extend(entry.groups.iter().cloned());
-                claims.extend(entry.claims.iter().map(|claim| Arc::clone(&claim.name)));
-            }
-        }
-        for header in &self.service.upstream_headers {
-            if let HeaderSource::Claim(claim) = &header.source {
-                claims.insert(Arc::clone(claim));
-            }
-        }
-    }
-
-    /// The policy in force, if there is one.
-    pub(super) fn policy(&self) -> Option<&Policy> {
-        match &self.service.access {
-            Access::Open(policy) => Some(policy),
-            Access::Closed(_) => None,
-        }
-    }
-
     /// A fingerprint of the policy in force.
     pub(super) fn policy_hash(&self) -> Option<String> {
-        let policy = self.policy()?;
+        let Access::Open(policy) = &self.service.access else {
+            return None;
+        };
         let headers = &self.service.upstream_headers;
         Some(fingerprint(format!("{policy:?}{headers:?}").as_bytes()))
     }

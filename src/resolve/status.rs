@@ -61,8 +61,8 @@ pub(super) fn resolve(world: &World, key: &Key) -> UnitResult {
     }
     let plan = found.into_plan(world, key, object.generation);
     UnitResult {
-        published: vec![],
-        plans: plan.into_iter().collect(),
+        published: None,
+        plans: vec![plan],
         problems,
     }
 }
@@ -72,7 +72,7 @@ pub(super) fn resolve(world: &World, key: &Key) -> UnitResult {
 fn of_annotations(world: &World, key: &Key) -> UnitResult {
     let stands_for_itself = world.settings().is_folder()
         && world.ingress(key).is_some()
-        && world.targeting(key).next().is_none()
+        && world.targeting(key).is_empty()
         && asked(world, key).by.is_protected();
     if !stands_for_itself {
         return UnitResult::default();
@@ -81,7 +81,7 @@ fn of_annotations(world: &World, key: &Key) -> UnitResult {
     found.target(world, key, key);
     found.failures.sort_by_key(|failure| failure.condition);
     UnitResult {
-        plans: found.into_plan(world, key, 0).into_iter().collect(),
+        plans: vec![found.into_plan(world, key, 0)],
         ..UnitResult::default()
     }
 }
@@ -124,7 +124,7 @@ struct Found {
 
 impl Found {
     /// The status that is to be written, or shown where there is nowhere to write it.
-    fn into_plan(self, world: &World, key: &Key, generation: i64) -> Option<Plan> {
+    fn into_plan(self, world: &World, key: &Key, generation: i64) -> Plan {
         let report = ServiceReport {
             verdicts: self.verdicts(world),
             summary: self.summary(),
@@ -132,10 +132,10 @@ impl Found {
             policy_hash: self.policy_hash,
             hosts: self.hosts,
         };
-        world.settings().reports().then(|| Plan::ServiceStatus {
+        Plan::ServiceStatus {
             key: key.clone(),
             report: Box::new(report),
-        })
+        }
     }
 
     fn target(&mut self, world: &World, service: &Key, target: &Key) {

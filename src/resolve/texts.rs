@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Failure, World};
+use super::{Failure, World, policy::Owner};
 use crate::{
     published::{DeniedTexts, Detail, HeaderSource, UpstreamHeader},
     resource::{DeniedDetail, DeniedSpec, HeaderFrom, ProtectedServiceSpec, Reason, UpstreamSpec},
@@ -11,7 +11,7 @@ use crate::{
 /// Reads both from a spec.
 pub(super) fn read(
     world: &World,
-    object: &str,
+    object: Owner<'_>,
     spec: &ProtectedServiceSpec,
 ) -> Result<(Vec<UpstreamHeader>, DeniedTexts), Failure> {
     let invalid = |message: String| {

@@ -18,7 +18,7 @@ pub enum Unit {
     Host(HostPattern),
     /// An Ingress (in a folder also a ProtectedService with hosts): its service, annotations, derived object.
     Ingress(Key),
-    /// A ProtectedService: its status.
+    /// A ProtectedService: its status. There is none where nobody reads reports.
     ProtectedService(Key),
 }
 
@@ -26,7 +26,7 @@ pub enum Unit {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnitResult {
     /// What the endpoint serves, or does not serve any more.
-    pub published: Vec<Published>,
+    pub published: Option<Published>,
     /// What is to be written.
     pub plans: Vec<Plan>,
     /// What owners should know.
@@ -54,15 +54,9 @@ impl UnitResult {
         &self.plans
     }
 
-    /// Whether nothing is left of the unit.
+    /// Whether there is nothing to do and nothing to tell.
     #[must_use]
-    pub fn is_void(&self) -> bool {
-        let serves_nothing = self.published.iter().all(|published| {
-            matches!(
-                published,
-                Published::NoService(_) | Published::NoHost(_) | Published::NoProvider(_)
-            )
-        });
-        serves_nothing && self.plans.is_empty() && self.problems.is_empty()
+    pub fn is_quiet(&self) -> bool {
+        self.plans.is_empty() && self.problems.is_empty()
     }
 }

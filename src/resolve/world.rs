@@ -3,13 +3,13 @@
 mod apply;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
 use super::{
-    IdentityProvider, Ingress, IngressClass, Namespace, ProtectedService, SecretValues, Settings,
-    Unit, host::HostFacts,
+    Failure, IdentityProvider, Ingress, IngressClass, Namespace, ProtectedService, SecretValues,
+    Settings, Unit, few::Few, host::HostFacts, provider::Usable,
 };
 use crate::{
     policy::HostPattern,
@@ -20,33 +20,52 @@ use crate::{
 #[derive(Debug)]
 pub struct World {
     settings: Arc<Settings>,
-    ingresses: BTreeMap<Key, Arc<Ingress>>,
-    services: BTreeMap<Key, Arc<ProtectedService>>,
+    subjects: HashMap<Key, Subject>,
     providers: BTreeMap<Arc<str>, Arc<IdentityProvider>>,
     secrets: BTreeMap<Arc<str>, SecretValues>,
     namespaces: BTreeMap<Arc<str>, Namespace>,
     classes: BTreeMap<Arc<str>, IngressClass>,
-    refusals: BTreeMap<Write, Refusal>,
+    refusals: HashMap<Write, Refusal>,
     index: Index,
     touched: apply::Touched,
 }
 
-/// Who is concerned by what. Everything in it follows from the objects.
+/// What goes by one name in a namespace. No name is kept of which nothing is known.
+#[derive(Debug, Default)]
+struct Subject {
+    ingress: Option<Arc<Ingress>>,
+    service: Option<Arc<ProtectedService>>,
+    /// The explicit ProtectedServices for the Ingress.
+    targeted_by: Few<Key>,
+}
+
+/// A host that somebody serves, endpoint Ingresses aside.
+#[derive(Debug, Default)]
+struct Served {
+    by: Few<Key>,
+    /// `None` until they have been worked out.
+    facts: Option<Box<HostFacts>>,
+}
+
+/// Who is concerned by what. Everything in it follows from the objects. What grows with the cluster is hashed: nothing
+/// may depend on its order.
 #[derive(Debug, Default)]
 struct Index {
-    /// Those that serve a host, endpoint Ingresses aside.
-    hosts: BTreeMap<HostPattern, BTreeSet<Key>>,
-    facts: BTreeMap<HostPattern, HostFacts>,
-    endpoints: BTreeMap<Arc<str>, HostPattern>,
-    /// The explicit ProtectedServices for an Ingress.
-    targeting: BTreeMap<Key, BTreeSet<Key>>,
+    hosts: HashMap<HostPattern, Served>,
+    /// The hosts by the names of their endpoint Ingresses, for whoever writes those.
+    endpoints: HashMap<Arc<str>, HostPattern>,
+    /// The names of all Ingresses and ProtectedServices, to find those of a namespace.
+    names: BTreeSet<Key>,
     /// Explicit ProtectedServices that cannot be read, nor whom they are for: by namespace.
     unclear: BTreeMap<Arc<str>, BTreeSet<Key>>,
     /// Ingresses and ProtectedServices that use a provider; those without a name under the empty name.
-    users: BTreeMap<Arc<str>, BTreeSet<Key>>,
+    users: HashMap<Arc<str>, HashSet<Key>>,
+    /// What came of the providers that there are.
+    usable: BTreeMap<Arc<str>, Result<Usable, Failure>>,
     secret_users: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
     defaults: BTreeSet<Arc<str>>,
-    class_users: BTreeMap<Arc<str>, BTreeSet<Key>>,
+    /// For whoever judges classes.
+    class_users: HashMap<Arc<str>, HashSet<Key>>,
 }
 
 /// Something happened to an object; `None` means that it is gone.
@@ -109,13 +128,12 @@ impl World {
     pub fn new(settings: Arc<Settings>) -> Self {
         Self {
             settings,
-            ingresses: BTreeMap::new(),
-            services: BTreeMap::new(),
+            subjects: HashMap::new(),
             providers: BTreeMap::new(),
             secrets: BTreeMap::new(),
             namespaces: BTreeMap::new(),
             classes: BTreeMap::new(),
-            refusals: BTreeMap::new(),
+            refusals: HashMap::new(),
             index: Index::default(),
             touched: apply::Touched::default(),
         }
@@ -130,13 +148,13 @@ impl World {
     /// An Ingress.
     #[must_use]
     pub fn ingress(&self, key: &Key) -> Option<&Ingress> {
-        self.ingresses.get(key).map(|ingress| &**ingress)
+        self.subjects.get(key)?.ingress.as_deref()
     }
 
     /// A ProtectedService.
     #[must_use]
     pub fn service(&self, key: &Key) -> Option<&ProtectedService> {
-        self.services.get(key).map(|service| &**service)
+        self.subjects.get(key)?.service.as_deref()
     }
 
     /// An IdentityProvider.
@@ -147,7 +165,8 @@ impl World {
 
     /// All ProtectedServices.
     pub fn services(&self) -> impl Iterator<Item = (&Key, &ProtectedService)> {
-        self.services.iter().map(|(key, service)| (key, &**service))
+        let names = self.index.names.iter();
+        names.filter_map(|key| Some((key, self.service(key)?)))
     }
 
     /// All IdentityProviders.
@@ -164,7 +183,7 @@ impl World {
         let unnamed = self.index.users.get("").into_iter().flatten();
         named
             .chain(unnamed.filter(|_| by_default))
-            .any(|key| self.ingresses.contains_key(key))
+            .any(|key| self.ingress(key).is_some())
     }
 
     /// The Secrets that IdentityProviders name, there or not: what is worth reading.
@@ -195,9 +214,15 @@ impl World {
         &self.index.defaults
     }
 
+    /// What came of a provider, if there is one of that name.
+    pub(super) fn usable(&self, provider: &str) -> Option<&Result<Usable, Failure>> {
+        self.index.usable.get(provider)
+    }
+
     /// The explicit ProtectedServices that target an Ingress.
-    pub(super) fn targeting(&self, ingress: &Key) -> impl Iterator<Item = &Key> {
-        self.index.targeting.get(ingress).into_iter().flatten()
+    pub(super) fn targeting(&self, ingress: &Key) -> &[Key] {
+        let subject = self.subjects.get(ingress);
+        subject.map_or(&[], |subject| &subject.targeted_by)
     }
 
     /// Explicit ProtectedServices of which nobody knows whom they target.
@@ -212,13 +237,13 @@ impl World {
     }
 
     /// Who serves a host, endpoint Ingresses aside.
-    pub(super) fn on_host(&self, host: &HostPattern) -> impl Iterator<Item = &Key> {
-        self.index.hosts.get(host).into_iter().flatten()
+    pub(super) fn on_host(&self, host: &HostPattern) -> &[Key] {
+        self.index.hosts.get(host).map_or(&[], |served| &served.by)
     }
 
     /// What holds for everyone on a host.
     pub(super) fn host_facts(&self, host: &HostPattern) -> Option<&HostFacts> {
-        self.index.facts.get(host)
+        self.index.hosts.get(host)?.facts.as_deref()
     }
 
     /// The host that an endpoint Ingress of this name is for.
@@ -228,7 +253,7 @@ impl World {
 
     /// In a folder: a ProtectedService that names its hosts itself.
     pub(super) fn folder_service(&self, key: &Key) -> Option<&ProtectedService> {
-        if !self.settings.is_folder() || self.ingresses.contains_key(key) {
+        if !self.settings.is_folder() || self.ingress(key).is_some() {
             return None;
         }
         self.service(key)
@@ -236,16 +261,16 @@ impl World {
     }
 
     /// The hosts that an Ingress, or such a ProtectedService, has; without those that nobody can ask for.
-    pub(super) fn hosts_of(&self, key: &Key) -> BTreeSet<HostPattern> {
+    pub(super) fn hosts_of(&self, key: &Key) -> Few<HostPattern> {
         if let Some(ingress) = self.ingress(key) {
             if ingress.is_endpoint {
-                return BTreeSet::new();
+                return Few::default();
             }
-            return ingress
+            let hosts = ingress
                 .rules
                 .iter()
-                .filter_map(|rule| HostPattern::parse(&rule.host))
-                .collect();
+                .filter_map(|rule| rule.host.as_ref().ok());
+            return hosts.cloned().collect();
         }
         let service = self.folder_service(key);
         let hosts = service.map(ProtectedService::own_hosts);
@@ -260,20 +285,20 @@ impl World {
     #[must_use]
     pub fn units(&self) -> BTreeSet<Unit> {
         let hosts = self.index.hosts.keys();
-        let ours = |(key, ingress): (&Key, &Arc<Ingress>)| {
-            ingress
-                .is_endpoint
-                .then(|| Unit::Endpoint(Arc::clone(&key.name)))
-        };
         let mut units: BTreeSet<Unit> =
             self.providers.keys().cloned().map(Unit::Provider).collect();
         units.extend(hosts.clone().cloned().map(Unit::Host));
-        units.extend(hosts.map(|host| Unit::Endpoint(endpoint_ingress_name(host).into())));
-        units.extend(self.ingresses.iter().filter_map(ours));
-        units.extend(self.ingresses.keys().cloned().map(Unit::Ingress));
-        units.extend(self.ingresses.keys().cloned().map(Unit::ProtectedService));
-        units.extend(self.services.keys().cloned().map(Unit::Ingress));
-        units.extend(self.services.keys().cloned().map(Unit::ProtectedService));
+        if self.settings.controller().is_some() {
+            let is_endpoint = |key: &&Key| self.ingress(key).is_some_and(|it| it.is_endpoint);
+            let there = self.index.names.iter().filter(is_endpoint);
+            units.extend(there.map(|key| Unit::Endpoint(Arc::clone(&key.name))));
+            units.extend(hosts.map(|host| Unit::Endpoint(endpoint_ingress_name(host).into())));
+        }
+        let names = self.index.names.iter();
+        units.extend(names.clone().cloned().map(Unit::Ingress));
+        if self.settings.reports() {
+            units.extend(names.cloned().map(Unit::ProtectedService));
+        }
         units
     }
 }
@@ -283,16 +308,14 @@ impl World {
     /// The changes that make this world of an empty one.
     pub(super) fn changes(&self) -> Vec<Change> {
         let mut changes: Vec<Change> = Vec::new();
-        changes.extend(
-            self.services
-                .iter()
-                .map(|(key, it)| Change::ProtectedService(key.clone(), Some(Arc::clone(it)))),
-        );
-        changes.extend(
-            self.ingresses
-                .iter()
-                .map(|(key, it)| Change::Ingress(key.clone(), Some(Arc::clone(it)))),
-        );
+        for key in &self.index.names {
+            let Some(subject) = self.subjects.get(key) else {
+                continue;
+            };
+            let (ingress, service) = (subject.ingress.clone(), subject.service.clone());
+            changes.extend(service.map(|it| Change::ProtectedService(key.clone(), Some(it))));
+            changes.extend(ingress.map(|it| Change::Ingress(key.clone(), Some(it))));
+        }
         changes.extend(
             self.refusals
                 .iter()

@@ -36,7 +36,7 @@ pub(super) fn derived_plan(world: &World, key: &Key, asked: &Asked<'_>) -> Optio
     let ingress = world
         .ingress(key)
         .filter(|ingress| !ingress.deleting && !ingress.is_endpoint);
-    let explicit = world.targeting(key).next().is_some();
+    let explicit = !world.targeting(key).is_empty();
     let wanted = ingress.filter(|_| asked.annotations.opt_in == OptIn::In && !explicit);
     let delete = |uid: &Arc<str>| DerivedAction::Delete {
         uid: Arc::clone(uid),

@@ -1,5 +1,5 @@
 //! What `tests/speed/bench` and `tests/speed/front_door` measure, on one thread: the check, a fixed 200 of the same
-//! stack with the same listener, the front door before a service, or how long a Table takes to build.
+//! stack with the same listener, the front door before a service, or what a Table takes to build.
 //!
 //!     check_cost fixed | check SERVICES [SESSIONS] | door http://ADDRESS | table SERVICES
 //!

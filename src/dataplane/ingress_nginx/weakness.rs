@@ -95,13 +95,34 @@ const FORMS: [(&str, Form); 32] = [
     ("x-forwarded-prefix", Form::Characters("")),
 ];
 
+/// What else is looked at here.
+const OTHERS: [&str; 11] = [
+    "allowlist-source-range",
+    "auth-always-set-cookie",
+    "auth-cache-duration",
+    "auth-cache-key",
+    "auth-request-redirect",
+    "auth-secret",
+    "canary",
+    "rewrite-target",
+    "satisfy",
+    "use-regex",
+    "whitelist-source-range",
+];
+
 /// No path as long as this: nginx before 1.23 cannot name the location of its check, and asks nobody.
 const LONGEST_PATH: usize = 175;
 /// Where ingress-nginx asks nobody, so that certificates can be ordered.
 const NO_AUTH_LOCATION: &str = "/.well-known/acme-challenge";
 
+/// Whether an annotation, by what follows the prefix, means anything for the protection.
+#[must_use]
+pub fn is_of_concern(key: &str) -> bool {
+    OTHERS.contains(&key) || FORMS.iter().any(|(known, _)| *known == key)
+}
+
 /// Everything about an Ingress that weakens its protection. `annotations` are those of ingress-nginx, by what follows
-/// its prefix.
+/// its prefix; they need hold only what is of concern.
 #[must_use]
 pub fn weaknesses<'a>(
     ingress: &Key,
@@ -121,6 +142,7 @@ pub fn weaknesses<'a>(
         });
     };
     let value = |key: &str| {
+        debug_assert!(is_of_concern(key), "{key} is not kept");
         annotations
             .get(key)
             .map(|value| value.trim())
@@ -204,6 +226,7 @@ pub fn weaknesses<'a>(
 #[must_use]
 pub fn rewrites_paths(annotations: &BTreeMap<String, String>) -> bool {
     let has = |key: &str| {
+        debug_assert!(is_of_concern(key), "{key} is not kept");
         annotations
             .get(key)
             .is_some_and(|value| !value.trim().is_empty())

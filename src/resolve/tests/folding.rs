@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::published::Table;
 
 /// One step of a random history, by small numbers so that objects meet often.
 #[derive(Clone, Debug)]
@@ -120,19 +121,24 @@ impl Bench {
         }
     }
 
-    /// Every unit worked out anew from the objects as they are.
-    fn worked_out_anew(&self) -> BTreeMap<Unit, UnitResult> {
+    /// Every unit worked out anew from the objects as they are: what is to be written and told, and what is served.
+    fn worked_out_anew(&self) -> (BTreeMap<Unit, UnitResult>, Table) {
         let world = self.resolution.world();
-        let results = world.units().into_iter().map(|unit| {
-            let result = resolve(world, &unit);
-            (unit, result)
-        });
-        results.filter(|(_, result)| !result.is_void()).collect()
+        let (mut results, mut table) = (BTreeMap::new(), Table::default());
+        for unit in world.units() {
+            let mut result = resolve(world, &unit);
+            if let Some(published) = result.published.take() {
+                table.change(&published);
+            }
+            if !result.is_quiet() {
+                results.insert(unit, result);
+            }
+        }
+        (results, table)
     }
 }
 
-fn served(bench: &Bench) -> BTreeSet<String> {
-    let table = bench.resolution.table();
+fn served(table: &Table) -> BTreeSet<String> {
     let services = table.services().map(|service| format!("{service:?}"));
     let hosts = table.hosts().map(|host| format!("{host:?}"));
     let providers = table.providers().map(|provider| format!("{provider:?}"));
@@ -151,26 +157,29 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_kept_up_to_date_equals_what_is_worked_out_anew(place in places(), history in prop::collection::vec(step(), 1..40)) {
+    fn what_is_kept_up_to_date_equals_what_is_worked_out_anew(place in places(), history in prop::collection::vec(step(), 1..40), order in prop::collection::vec(any::<u8>(), 97)) {
         let mut bench = Bench::new(place.clone());
         bench.apply("{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: nginx}, spec: {controller: k8s.io/ingress-nginx}}");
         for step in &history {
             bench.step(step);
         }
         let kept: BTreeMap<Unit, UnitResult> = bench.resolution.results.clone();
-        let anew = bench.worked_out_anew();
+        let (anew, table) = bench.worked_out_anew();
         for (unit, result) in &anew {
             prop_assert_eq!(kept.get(unit), Some(result), "{:?}", unit);
         }
         prop_assert_eq!(kept.keys().collect::<Vec<_>>(), anew.keys().collect::<Vec<_>>());
-        // The same objects, told to a process that starts now.
+        prop_assert_eq!(served(bench.resolution.table()), served(&table));
+        // The same objects, in another order, told to a process that starts now.
         let mut fresh = Bench::new(place);
-        for change in bench.resolution.world().changes() {
+        let mut changes: Vec<_> = bench.resolution.world().changes().into_iter().zip(order.iter().cycle()).collect();
+        changes.sort_by_key(|(_, place)| **place);
+        for (change, _) in changes {
             fresh.resolution.apply(change);
         }
         fresh.settle();
         prop_assert_eq!(&fresh.resolution.results, &kept);
-        prop_assert_eq!(served(&fresh), served(&bench));
+        prop_assert_eq!(served(fresh.resolution.table()), served(bench.resolution.table()));
     }
 
     #[test]
@@ -250,7 +259,7 @@ fn an_edit_costs_what_it_concerns() {
         bench.resolution.world.take_touched()
     };
     let edited = many(7).replace("'true'", "'true', vestibule.dev/allowed-groups: staff");
-    let units: Vec<_> = touched(&mut bench, &edited).into_iter().collect();
+    let units = touched(&mut bench, &edited);
     let host = HostPattern::parse("app7.corp.example").unwrap();
     let app = key("ns7/app7");
     assert_eq!(

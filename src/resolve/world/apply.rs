@@ -1,86 +1,81 @@
 //! Changes to the world: what each touches directly, and from there to the units that must be worked out anew.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    hash::Hash,
     sync::Arc,
 };
 
 use super::{Change, World, Write};
 use crate::{
     policy::HostPattern,
-    resolve::{IdentityProvider, Ingress, ProtectedService, Spec, Unit, host},
-    resource::{Annotations, Key, endpoint_ingress_name},
+    resolve::{
+        IdentityProvider, Ingress, KeyState, ProtectedService, Spec, Unit, few::Few, host, provider,
+    },
+    resource::{Key, endpoint_ingress_name},
 };
 
 impl World {
     /// Takes a change in. An object that is as it was touches nothing.
     pub fn apply(&mut self, change: Change) {
-        let mut touched = std::mem::take(&mut self.touched);
         match change {
-            Change::Ingress(key, new) => self.apply_ingress(key, new, &mut touched),
-            Change::ProtectedService(key, new) => self.apply_service(key, new, &mut touched),
-            Change::IdentityProvider(name, new) => self.apply_provider(name, new, &mut touched),
+            Change::Ingress(key, new) => self.apply_ingress(key, new),
+            Change::ProtectedService(key, new) => self.apply_service(key, new),
+            Change::IdentityProvider(name, new) => self.apply_provider(name, new),
             Change::Secret(name, new) => {
                 if replace(&mut self.secrets, name.clone(), new) {
-                    let users = self
-                        .index
-                        .secret_users
-                        .get(&name)
-                        .cloned()
-                        .unwrap_or_default();
-                    for provider in users {
-                        self.touch_provider(&provider, &mut touched);
-                    }
+                    let users = self.index.secret_users.get(&name);
+                    let users = users.into_iter().flatten();
+                    self.touched.providers.extend(users.cloned());
                 }
             }
             Change::Namespace(name, new) => {
                 if replace(&mut self.namespaces, name.clone(), new) {
-                    let first = Key {
-                        namespace: Arc::clone(&name),
-                        name: "".into(),
-                    };
-                    let inside = |key: &&Key| key.namespace == name;
-                    let ingresses = self.ingresses.range(first.clone()..).map(|(key, _)| key);
-                    touched
-                        .subjects
-                        .extend(ingresses.take_while(inside).cloned());
-                    let services = self.services.range(first..).map(|(key, _)| key);
-                    touched
-                        .subjects
-                        .extend(services.take_while(inside).cloned());
+                    self.touched.namespaces.insert(name);
                 }
             }
             Change::IngressClass(name, new) => {
                 if replace(&mut self.classes, name.clone(), new) {
                     let users = self.index.class_users.get(&name);
-                    touched
-                        .subjects
-                        .extend(users.into_iter().flatten().cloned());
+                    let users = users.into_iter().flatten();
+                    self.touched.subjects.extend(users.cloned());
                 }
             }
             Change::Refused(write, refusal) => {
-                if replace(&mut self.refusals, write.clone(), refusal) {
-                    match write {
-                        Write::Annotations(key) | Write::Derived(key) => {
-                            touched.subjects.insert(key);
-                        }
-                        Write::Endpoint(name) => self.touch_endpoint(&name, &mut touched),
+                if self.refusals.get(&write) == refusal.as_ref() {
+                    return;
+                }
+                match refusal {
+                    Some(refusal) => self.refusals.insert(write.clone(), refusal),
+                    None => self.refusals.remove(&write),
+                };
+                match write {
+                    Write::Annotations(key) | Write::Derived(key) => {
+                        self.touched.subjects.insert(key);
                     }
+                    Write::Endpoint(name) => self.touch_endpoint(&name),
                 }
             }
         }
-        self.touched = touched;
     }
 
-    /// The units that the changes since the last call touch. What holds for all of a host is worked out here, once
-    /// for many changes.
-    pub fn take_touched(&mut self) -> BTreeSet<Unit> {
+    /// The units that the changes since the last call touch, in the order in which they are to be worked out. What
+    /// holds for all of a host, or of a provider, is worked out here, once for many changes.
+    pub fn take_touched(&mut self) -> Vec<Unit> {
         let touched = std::mem::take(&mut self.touched);
         self.spread(touched)
     }
 
-    fn apply_ingress(&mut self, key: Key, new: Option<Arc<Ingress>>, touched: &mut Touched) {
-        let old = self.ingresses.get(&key).cloned();
+    fn apply_ingress(&mut self, key: Key, mut new: Option<Arc<Ingress>>) {
+        if self.settings.controller().is_none()
+            && let Some(new) = new.as_mut().and_then(Arc::get_mut)
+        {
+            // They are compared by whoever writes them, and are the largest part of an Ingress.
+            new.keys.signin = KeyState::default();
+            new.keys.headers = KeyState::default();
+        }
+        let old = self.subjects.get(&key);
+        let old = old.and_then(|subject| subject.ingress.clone());
         if old == new {
             return;
         }
@@ -88,54 +83,38 @@ impl World {
             self.refusals.remove(&Write::Annotations(key.clone()));
             self.refusals.remove(&Write::Derived(key.clone()));
         }
-        self.unlink(&key, touched);
-        if let Some(old) = &old {
-            unuse(&mut self.index.class_users, old.class.name(), &key);
-        }
-        if let Some(new) = &new
-            && let Some(class) = new.class.name()
-        {
-            self.index
-                .class_users
-                .entry(class.into())
-                .or_default()
-                .insert(key.clone());
+        if self.settings.controller().is_some() {
+            let class = |ingress: &Option<Arc<Ingress>>| {
+                Some(Arc::<str>::from(ingress.as_ref()?.class.name()?))
+            };
+            if let Some(class) = class(&old) {
+                unuse(&mut self.index.class_users, &class, &key);
+            }
+            if let Some(class) = class(&new) {
+                let users = self.index.class_users.entry(class).or_default();
+                users.insert(key.clone());
+            }
         }
         let is_endpoint = |ingress: &Ingress| ingress.is_endpoint;
         if old.as_deref().is_some_and(is_endpoint) || new.as_deref().is_some_and(is_endpoint) {
-            self.touch_endpoint(&Arc::clone(&key.name), touched);
+            self.touch_endpoint(&key.name);
         }
-        match new {
-            Some(new) => self.ingresses.insert(key.clone(), new),
-            None => self.ingresses.remove(&key),
-        };
-        self.link(&key, touched);
+        let before = self.links(&key);
+        self.subjects.entry(key.clone()).or_default().ingress = new;
+        self.relink(key, before);
     }
 
-    fn apply_service(
-        &mut self,
-        key: Key,
-        new: Option<Arc<ProtectedService>>,
-        touched: &mut Touched,
-    ) {
-        let old = self.services.get(&key).cloned();
-        if old == new {
+    fn apply_service(&mut self, key: Key, new: Option<Arc<ProtectedService>>) {
+        let old = self.subjects.get(&key);
+        if old.and_then(|subject| subject.service.as_ref()) == new.as_ref() {
             return;
         }
-        self.unlink(&key, touched);
-        match new {
-            Some(new) => self.services.insert(key.clone(), new),
-            None => self.services.remove(&key),
-        };
-        self.link(&key, touched);
+        let before = self.links(&key);
+        self.subjects.entry(key.clone()).or_default().service = new;
+        self.relink(key, before);
     }
 
-    fn apply_provider(
-        &mut self,
-        name: Arc<str>,
-        new: Option<Arc<IdentityProvider>>,
-        touched: &mut Touched,
-    ) {
+    fn apply_provider(&mut self, name: Arc<str>, new: Option<Arc<IdentityProvider>>) {
         let old = self.providers.get(&name).cloned();
         if old == new {
             return;
@@ -168,163 +147,120 @@ impl World {
         } else {
             self.index.defaults.remove(&name)
         };
-        if changed || is_default {
-            touched
-                .units
-                .extend(self.index.defaults.iter().cloned().map(Unit::Provider));
-            let users = self.index.users.get("");
-            touched
-                .subjects
-                .extend(users.into_iter().flatten().cloned());
-        }
-        let comes_or_goes = old.is_some() != new.is_some();
+        self.touched.defaults |= changed || is_default;
+        // In a folder those who name one that is not there are told which there are.
+        self.touched.missing |= old.is_some() != new.is_some() && self.settings.is_folder();
         match new {
             Some(new) => self.providers.insert(name.clone(), new),
             None => self.providers.remove(&name),
         };
-        self.touch_provider(&name, touched);
-        if comes_or_goes && self.settings.is_folder() {
-            self.touch_users_of_missing_providers(touched);
+        self.touched.providers.insert(name);
+    }
+
+    fn touch_endpoint(&mut self, name: &Arc<str>) {
+        let host = self.index.endpoints.get(name).cloned();
+        self.touched.hosts.extend(host);
+        self.touched.endpoints.insert(Arc::clone(name));
+    }
+
+    /// What the indexes say because of a name, as Ingress and as ProtectedService.
+    fn links(&self, key: &Key) -> Links {
+        Links {
+            hosts: self.hosts_of(key),
+            providers: self.providers_of(key),
+            targets: self.targets_of(key),
+            is_unclear: self.is_unclear(key),
         }
     }
 
-    /// In a folder they are told which providers there are.
-    fn touch_users_of_missing_providers(&self, touched: &mut Touched) {
-        let missing = self
-            .index
-            .users
-            .iter()
-            .filter(|(name, _)| !name.is_empty() && !self.providers.contains_key(&**name));
-        touched
-            .subjects
-            .extend(missing.flat_map(|(_, users)| users).cloned());
-    }
-
-    fn touch_provider(&self, name: &Arc<str>, touched: &mut Touched) {
-        touched.units.insert(Unit::Provider(Arc::clone(name)));
-        let named = self.index.users.get(name).into_iter().flatten();
-        let by_default = self
-            .index
-            .users
-            .get("")
-            .filter(|_| self.index.defaults.contains(name));
-        touched
-            .subjects
-            .extend(named.chain(by_default.into_iter().flatten()).cloned());
-    }
-
-    fn touch_endpoint(&self, name: &Arc<str>, touched: &mut Touched) {
-        touched.units.insert(Unit::Endpoint(Arc::clone(name)));
-        touched
-            .hosts
-            .extend(self.index.endpoints.get(name).cloned());
-    }
-
-    /// Takes a name, as Ingress and as ProtectedService, out of the indexes.
-    fn unlink(&mut self, key: &Key, touched: &mut Touched) {
-        for host in self.hosts_of(key) {
-            if let Some(keys) = self.index.hosts.get_mut(&host) {
-                keys.remove(key);
-                if keys.is_empty() {
-                    self.index.hosts.remove(&host);
-                    self.index
-                        .endpoints
-                        .remove(endpoint_ingress_name(&host).as_str());
-                }
+    /// Brings the indexes up to date after a name has come to mean something else than `before`.
+    fn relink(&mut self, key: Key, before: Links) {
+        let after = self.links(&key);
+        for host in lost(&before.hosts, &after.hosts) {
+            // The entry goes when its facts have been worked out anew: others may have to be told.
+            if let Some(served) = self.index.hosts.get_mut(host) {
+                served.by.remove(&key);
             }
-            touched.hosts.insert(host);
         }
-        for provider in self.providers_of(key) {
-            unuse(&mut self.index.users, Some(&provider), key);
-        }
-        if self.is_unclear(key) {
-            unuse(&mut self.index.unclear, Some(&key.namespace), key);
-            self.touch_namespace(&key.namespace, touched);
-        }
-        for target in self.targets_of(key) {
-            if let Some(services) = self.index.targeting.get_mut(&target) {
-                services.remove(key);
-                if services.is_empty() {
-                    self.index.targeting.remove(&target);
-                }
+        for host in lost(&after.hosts, &before.hosts) {
+            if self.settings.controller().is_some() {
+                let name = endpoint_ingress_name(host).into();
+                self.index.endpoints.insert(name, host.clone());
             }
-            touched.subjects.insert(target);
+            let served = self.index.hosts.entry(host.clone()).or_default();
+            served.by.insert(key.clone());
         }
-        touched.subjects.insert(key.clone());
+        for provider in lost(&before.providers, &after.providers) {
+            unuse(&mut self.index.users, provider, &key);
+        }
+        for provider in lost(&after.providers, &before.providers) {
+            let users = self.index.users.entry(Arc::clone(provider)).or_default();
+            users.insert(key.clone());
+        }
+        for target in lost(&before.targets, &after.targets) {
+            if let Some(subject) = self.subjects.get_mut(target) {
+                subject.targeted_by.remove(&key);
+            }
+            self.forget_if_void(target);
+        }
+        for target in lost(&after.targets, &before.targets) {
+            let subject = self.subjects.entry(target.clone()).or_default();
+            subject.targeted_by.insert(key.clone());
+        }
+        if before.is_unclear || after.is_unclear {
+            let unclear = &mut self.index.unclear;
+            if after.is_unclear {
+                let inside = unclear.entry(Arc::clone(&key.namespace)).or_default();
+                inside.insert(key.clone());
+            } else if let Some(inside) = unclear.get_mut(&key.namespace) {
+                inside.remove(&key);
+            }
+            self.touched.namespaces.insert(Arc::clone(&key.namespace));
+        }
+        let subject = self.subjects.get(&key);
+        if subject.is_some_and(|subject| subject.ingress.is_some() || subject.service.is_some()) {
+            self.index.names.insert(key.clone());
+        } else {
+            self.index.names.remove(&key);
+            self.forget_if_void(&key);
+        }
+        let hosts = before.hosts.into_iter().chain(after.hosts);
+        self.touched.hosts.extend(hosts);
+        let targets = before.targets.into_iter().chain(after.targets);
+        self.touched.subjects.extend(targets);
+        self.touched.subjects.insert(key);
     }
 
-    fn link(&mut self, key: &Key, touched: &mut Touched) {
-        for host in self.hosts_of(key) {
-            self.index
-                .endpoints
-                .insert(endpoint_ingress_name(&host).into(), host.clone());
-            self.index
-                .hosts
-                .entry(host.clone())
-                .or_default()
-                .insert(key.clone());
-            touched.hosts.insert(host);
+    fn forget_if_void(&mut self, key: &Key) {
+        let is_void = self.subjects.get(key).is_some_and(|subject| {
+            subject.ingress.is_none() && subject.service.is_none() && subject.targeted_by.is_empty()
+        });
+        if is_void {
+            self.subjects.remove(key);
         }
-        for provider in self.providers_of(key) {
-            self.index
-                .users
-                .entry(provider)
-                .or_default()
-                .insert(key.clone());
-        }
-        if self.is_unclear(key) {
-            self.index
-                .unclear
-                .entry(Arc::clone(&key.namespace))
-                .or_default()
-                .insert(key.clone());
-            self.touch_namespace(&key.namespace, touched);
-        }
-        for target in self.targets_of(key) {
-            self.index
-                .targeting
-                .entry(target.clone())
-                .or_default()
-                .insert(key.clone());
-            touched.subjects.insert(target);
-        }
-        touched.subjects.insert(key.clone());
-    }
-
-    fn touch_namespace(&self, namespace: &Arc<str>, touched: &mut Touched) {
-        let first = Key {
-            namespace: Arc::clone(namespace),
-            name: "".into(),
-        };
-        let ingresses = self.ingresses.range(first..).map(|(key, _)| key);
-        touched.subjects.extend(
-            ingresses
-                .take_while(|key| key.namespace == *namespace)
-                .cloned(),
-        );
     }
 
     /// The Ingresses that the explicit ProtectedService of this name is for.
-    pub(in crate::resolve) fn targets_of(&self, key: &Key) -> BTreeSet<Key> {
+    pub(in crate::resolve) fn targets_of(&self, key: &Key) -> Few<Key> {
         let Some(service) = self
             .service(key)
             .filter(|service| service.derived_from.is_none())
         else {
-            return BTreeSet::new();
+            return Few::default();
         };
-        let names: Vec<Arc<str>> = match &service.spec {
-            Spec::Read(spec) => spec
-                .target_refs
-                .iter()
-                .map(|target| target.name.as_str().into())
-                .collect(),
-            Spec::Unreadable { targets, .. } => targets.clone().unwrap_or_default(),
-        };
-        let key = |name| Key {
+        let target = |name: Arc<str>| Key {
             namespace: Arc::clone(&key.namespace),
             name,
         };
-        names.into_iter().map(key).collect()
+        match &service.spec {
+            Spec::Read(spec) => {
+                let names = spec.target_refs.iter().map(|it| it.name.as_str().into());
+                names.map(target).collect()
+            }
+            Spec::Unreadable { targets, .. } => {
+                targets.iter().flatten().cloned().map(target).collect()
+            }
+        }
     }
 
     fn is_unclear(&self, key: &Key) -> bool {
@@ -334,78 +270,159 @@ impl World {
         })
     }
 
-    /// The providers that an Ingress names by annotation and a ProtectedService by its spec.
-    fn providers_of(&self, key: &Key) -> BTreeSet<Arc<str>> {
-        let mut names = BTreeSet::new();
-        if let Some(ingress) = self.ingress(key)
-            && !ingress.ours.is_empty()
-        {
-            add_providers(
-                &mut names,
-                &Annotations::read(&ingress.ours).spec.identity_providers,
-            );
+    /// The providers that an Ingress names by annotation and a ProtectedService by its spec; the empty name for
+    /// whichever is the default.
+    fn providers_of(&self, key: &Key) -> Few<Arc<str>> {
+        let asks = self.ingress(key).and_then(|ingress| ingress.asks.as_ref());
+        let spec = self.service(key).and_then(|service| service.spec.read());
+        let lists = [asks.map(|asks| &asks.spec), spec.map(|spec| &**spec)];
+        let lists = lists
+            .into_iter()
+            .flatten()
+            .map(|spec| &spec.identity_providers);
+        let mut names: Vec<&str> = Vec::new();
+        for list in lists {
+            names.extend(list.iter().map(String::as_str));
+            if list.is_empty() {
+                names.push("");
+            }
         }
-        if let Some(spec) = self.service(key).and_then(|service| service.spec.read()) {
-            add_providers(&mut names, &spec.identity_providers);
-        }
-        names
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().map(Arc::from).collect()
     }
 
     /// From what was touched to the units: hosts carry a change to all who share them, if it matters to them.
-    fn spread(&mut self, touched: Touched) -> BTreeSet<Unit> {
-        let Touched {
-            mut units,
-            subjects,
-            mut hosts,
-        } = touched;
-        let mut all = BTreeSet::new();
-        for subject in subjects {
-            // What a ProtectedService concerns, its targets are concerned by.
-            all.extend(self.targets_of(&subject));
-            all.insert(subject);
+    fn spread(&mut self, mut touched: Touched) -> Vec<Unit> {
+        let mut units = Vec::new();
+        for name in &touched.providers {
+            match self.providers.get(name) {
+                Some(object) => {
+                    let usable = provider::judge(self, name, object);
+                    self.index.usable.insert(Arc::clone(name), usable);
+                }
+                None => drop(self.index.usable.remove(name)),
+            }
         }
-        for subject in &all {
+        let mut subjects = self.subjects_touched(&mut touched);
+        let Touched {
+            providers,
+            defaults,
+            endpoints,
+            mut hosts,
+            ..
+        } = touched;
+        units.extend(providers.into_iter().map(Unit::Provider));
+        if defaults {
+            units.extend(self.index.defaults.iter().cloned().map(Unit::Provider));
+        }
+        units.extend(endpoints.into_iter().map(Unit::Endpoint));
+        for subject in &subjects {
             hosts.extend(self.hosts_of(subject));
         }
         for host in hosts {
-            units.insert(Unit::Endpoint(endpoint_ingress_name(&host).into()));
-            let facts = self
-                .index
-                .hosts
-                .contains_key(&host)
-                .then(|| host::facts(self, &host));
-            let before = match &facts {
-                Some(facts) => self.index.facts.insert(host.clone(), facts.clone()),
-                None => self.index.facts.remove(&host),
-            };
-            if before != facts {
-                all.extend(self.on_host(&host).cloned());
+            if self.settings.controller().is_some() {
+                units.push(Unit::Endpoint(endpoint_ingress_name(&host).into()));
+            }
+            if self.work_out_facts(&host) {
                 // Nobody signs in with any provider while the auth host is shared.
-                if before.or(facts).is_some_and(|facts| facts.is_auth_host) {
+                if host::is_auth_host(self, &host) {
                     units.extend(self.providers.keys().cloned().map(Unit::Provider));
                 }
+                subjects.extend(self.on_host(&host).iter().cloned());
             }
-            units.insert(Unit::Host(host));
+            units.push(Unit::Host(host));
         }
-        for subject in all {
-            units.extend(
-                self.targeting(&subject)
-                    .cloned()
-                    .map(Unit::ProtectedService),
-            );
-            units.insert(Unit::ProtectedService(subject.clone()));
-            units.insert(Unit::Ingress(subject));
+        for subject in subjects {
+            if self.settings.reports() {
+                let targeting = self.targeting(&subject).iter();
+                units.extend(targeting.cloned().map(Unit::ProtectedService));
+                units.push(Unit::ProtectedService(subject.clone()));
+            }
+            units.push(Unit::Ingress(subject));
         }
+        units.sort_unstable();
+        units.dedup();
         units
     }
+
+    /// The names that are concerned, for whatever reason.
+    fn subjects_touched(&self, touched: &mut Touched) -> HashSet<Key> {
+        let mut subjects = std::mem::take(&mut touched.subjects);
+        for namespace in &touched.namespaces {
+            let first = Key {
+                namespace: Arc::clone(namespace),
+                name: "".into(),
+            };
+            let names = self.index.names.range(first..);
+            let inside = names.take_while(|key| key.namespace == *namespace);
+            subjects.extend(inside.cloned());
+        }
+        let users = &self.index.users;
+        let is_default = |name: &Arc<str>| self.index.defaults.contains(name);
+        for name in &touched.providers {
+            subjects.extend(users.get(name).into_iter().flatten().cloned());
+        }
+        if touched.defaults || touched.providers.iter().any(is_default) {
+            subjects.extend(users.get("").into_iter().flatten().cloned());
+        }
+        if touched.missing {
+            let is_missing =
+                |name: &Arc<str>| !name.is_empty() && !self.providers.contains_key(name);
+            let missing = users.iter().filter(|(name, _)| is_missing(name));
+            subjects.extend(missing.flat_map(|(_, users)| users).cloned());
+        }
+        // What a ProtectedService concerns, its targets are concerned by.
+        let targets = subjects.iter().map(|subject| self.targets_of(subject));
+        let targets: Vec<Few<Key>> = targets.filter(|targets| !targets.is_empty()).collect();
+        subjects.extend(targets.into_iter().flatten());
+        subjects
+    }
+
+    /// Works out what holds for everyone on a host; says whether that is something else than before.
+    fn work_out_facts(&mut self, host: &HostPattern) -> bool {
+        if self.on_host(host).is_empty() {
+            if self.settings.controller().is_some() {
+                self.index.endpoints.remove(&*endpoint_ingress_name(host));
+            }
+            let served = self.index.hosts.remove(host);
+            return served.is_some_and(|served| served.facts.is_some());
+        }
+        let facts = host::facts(self, host);
+        let served = self.index.hosts.entry(host.clone()).or_default();
+        let before = served.facts.replace(Box::new(facts));
+        before != served.facts
+    }
+}
+
+/// What follows from one name for the indexes.
+#[derive(Debug)]
+struct Links {
+    hosts: Few<HostPattern>,
+    providers: Few<Arc<str>>,
+    targets: Few<Key>,
+    is_unclear: bool,
 }
 
 /// What changes touch directly.
 #[derive(Debug, Default)]
 pub(super) struct Touched {
-    units: BTreeSet<Unit>,
-    subjects: BTreeSet<Key>,
-    hosts: BTreeSet<HostPattern>,
+    subjects: HashSet<Key>,
+    hosts: HashSet<HostPattern>,
+    endpoints: HashSet<Arc<str>>,
+    /// Everything in them.
+    namespaces: BTreeSet<Arc<str>>,
+    /// Those who use them as well.
+    providers: BTreeSet<Arc<str>>,
+    /// Which provider is the default, and so all who name none.
+    defaults: bool,
+    /// Who names a provider that is not there.
+    missing: bool,
+}
+
+/// What was in the one and is not in the other.
+fn lost<'l, T: Ord>(before: &'l [T], after: &'l [T]) -> impl Iterator<Item = &'l T> {
+    before.iter().filter(|it| after.binary_search(it).is_err())
 }
 
 /// Puts the new value in place, or nothing; says whether that is a change.
@@ -420,19 +437,11 @@ fn replace<K: Ord, V: PartialEq>(map: &mut BTreeMap<K, V>, key: K, new: Option<V
     true
 }
 
-fn unuse(index: &mut BTreeMap<Arc<str>, BTreeSet<Key>>, name: Option<&str>, key: &Key) {
-    let Some(name) = name else { return };
-    if let Some(users) = index.get_mut(name) {
+fn unuse<K: Eq + Hash>(index: &mut HashMap<K, HashSet<Key>>, by: &K, key: &Key) {
+    if let Some(users) = index.get_mut(by) {
         users.remove(key);
         if users.is_empty() {
-            index.remove(name);
+            index.remove(by);
         }
     }
-}
-
-fn add_providers(names: &mut BTreeSet<Arc<str>>, listed: &[String]) {
-    if listed.is_empty() {
-        names.insert("".into());
-    }
-    names.extend(listed.iter().map(|name| name.as_str().into()));
 }
