@@ -314,10 +314,10 @@ async fn an_answer_that_is_huge_slow_or_without_end_costs_seconds_and_signs_nobo
     let mut cases = vec![];
     for endpoint in [DISCOVERY, JWKS, TOKEN, USERINFO] {
         for (what, answer) in [
-            ("5 MB", Answer::Huge),
-            ("without end", Answer::Endless),
-            ("an octet a second", Answer::Drip),
-            ("headers and nothing else", Answer::Silent),
+            ("5 MB", None),
+            ("without end", Some(Answer::Endless)),
+            ("an octet a second", Some(Answer::Drip)),
+            ("headers and nothing else", Some(Answer::Silent)),
         ] {
             let name = format!("slow{}", lies.len());
             let mut metadata = corp.lying.metadata_below(&format!("/{name}"));
@@ -325,19 +325,28 @@ async fn an_answer_that_is_huge_slow_or_without_end_costs_seconds_and_signs_nobo
             lies.push(Lie {
                 name: name.clone(),
                 what: format!("{endpoint}: {what}"),
-                metadata: Answer::Json(metadata),
+                metadata: Answer::Json(metadata.clone()),
                 keys: None,
             });
-            cases.push((name, endpoint, answer));
+            cases.push((name, endpoint, answer, metadata));
         }
     }
     let serve = told_by(&corp, &lies).await?;
     let tried = cases
         .iter()
-        .map(async |(name, endpoint, answer)| -> Result<()> {
+        .map(async |(name, endpoint, answer, metadata)| -> Result<()> {
             let host = format!("{name}.corp.test");
+            // Nothing is wrong with a huge one but that it is huge.
+            let lie = |honest: Answer| match (answer, honest) {
+                (Some(answer), _) => answer.clone(),
+                (None, Answer::Json(value)) => {
+                    Answer::Status(200, format!("{value}{}", " ".repeat(5 << 20)))
+                }
+                (None, honest) => honest,
+            };
             if *endpoint == DISCOVERY {
-                corp.answers(&format!("/{name}{endpoint}"), answer.clone());
+                let answer = lie(Answer::Json(metadata.clone()));
+                corp.answers(&format!("/{name}{endpoint}"), answer);
                 let started = Instant::now();
                 let page = begin(&serve, name).await?;
                 ensure!(
@@ -350,8 +359,19 @@ async fn an_answer_that_is_huge_slow_or_without_end_costs_seconds_and_signs_nobo
             let tab = serve.leave(&host, name, "/a").await?;
             let mut claims = corp.claims(&tab);
             claims["iss"] = json!(format!("{}/{name}", corp.issuer()));
-            corp.answers(&format!("/{name}{TOKEN}"), tokens(&corp.key.signs(&claims)));
-            corp.answers(&format!("/{name}{endpoint}"), answer.clone());
+            let (honest, who) = (tokens(&corp.key.signs(&claims)), json!({ "sub": "ann" }));
+            for (path, honest) in [
+                (JWKS, keys(&[&corp.key])),
+                (TOKEN, honest),
+                (USERINFO, Answer::Json(who)),
+            ] {
+                let answer = if path == *endpoint {
+                    lie(honest)
+                } else {
+                    honest
+                };
+                corp.answers(&format!("/{name}{path}"), answer);
+            }
             let started = Instant::now();
             let outcome = serve.back(&tab).await?;
             ensure!(outcome.is_refusal(), "{host}: {outcome:?}");

@@ -205,6 +205,7 @@ async fn a_code_or_state_of_another_tab_browser_host_or_time_signs_nobody_in() -
     let made = sealed(now() - 890, here(), "corp");
     corp.is_honest_to(&made);
     serve.back(&made).await?.session()?;
+    corp.is_honest_to(&tab);
     for purpose in [
         Purpose::Session,
         Purpose::HandOffRequest,

@@ -203,6 +203,7 @@ async fn userinfo_about_somebody_else_or_in_two_readings_signs_nobody_in_nor_len
         text(500, r#"{"sub":"ann","groups":["staff"]}"#),
         Answer::Redirect(format!("{}/elsewhere", corp.issuer())),
     ];
+    corp.answers("/elsewhere", staff(json!("ann")));
     let tried = cases.len();
     for (number, answer) in cases.into_iter().enumerate() {
         match outcome(answer).await? {
