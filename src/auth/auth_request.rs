@@ -5,6 +5,16 @@
 //! rule applies, and what depends on the path is refused. nginx passes a client's own headers on, to this check and to
 //! the service; so an identity header that is seen here would reach the service, and the request is refused.
 
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(
+    test,
+    expect(
+        unreachable_pub,
+        clippy::unwrap_used,
+        reason = "a test of its own kind: the fuzz target calls it from outside"
+    )
+)]
+pub mod property;
 mod refused;
 
 use std::{borrow::Cow, sync::Arc};

@@ -45,6 +45,11 @@ impl Path {
         Self(hops)
     }
 
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn hops(self) -> Vec<IpAddr> {
+        self.0
+    }
+
     fn client(&self) -> Option<&IpAddr> {
         self.0.first()
     }

@@ -35,6 +35,9 @@ pub use self::{
     translate::{Translation, WishedHost, Wishes},
 };
 
+#[cfg(fuzzing)]
+pub use self::path_rule::property as skip_auth_route_property;
+
 use self::given::Given;
 
 /// Reads a file by its path; an error is the reason, without the path.

@@ -1,6 +1,18 @@
 //! `skip_auth_routes`: from a regular expression to paths, where it is plain enough that nobody can read it in two
 //! ways. What comes out never covers a path that the expression does not match.
 
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(
+    test,
+    expect(
+        unreachable_pub,
+        clippy::panic,
+        clippy::unwrap_used,
+        reason = "a test of its own kind: the fuzz target calls it from outside"
+    )
+)]
+pub mod property;
+
 use crate::{
     policy::PathMatch,
     resource::{PathType, RulePath},

@@ -1,7 +1,11 @@
 //! What must hold of every ID token and set of claims; unit tests and the fuzz target `id_token` share it.
+//!
+//! A fuzzer finds no signature. So the property signs what it is given, with the key that `OURS` stands for in a key
+//! set, and once more with another, which no key set has.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::json;
 
 use super::*;
@@ -11,6 +15,10 @@ use crate::{
 };
 
 const NOW: Moment = Moment(1_800_000_000);
+
+/// What the provider of the property signs with, and what somebody else does.
+static OURS: LazyLock<Ed25519KeyPair> = LazyLock::new(|| signer([0xa7; 32]));
+static THEIRS: LazyLock<Ed25519KeyPair> = LazyLock::new(|| signer([0x5e; 32]));
 
 /// Lines: a header, claims, the answer of UserInfo, a JWK Set; a line that is no JSON of its kind counts as absent.
 pub fn holds(data: &[u8]) {
@@ -22,12 +30,15 @@ pub fn holds(data: &[u8]) {
     let mut line = || lines.next().unwrap_or_default();
     let (header, payload, userinfo, keys) = (line(), line(), line(), line());
 
-    let token = format!(
-        "{}.{}.{}",
+    let signed = format!(
+        "{}.{}",
         URL_SAFE_NO_PAD.encode(header),
-        URL_SAFE_NO_PAD.encode(payload),
-        "A".repeat(86)
+        URL_SAFE_NO_PAD.encode(payload)
     );
+    let token = |signer: &Ed25519KeyPair| {
+        let signature = URL_SAFE_NO_PAD.encode(signer.sign(signed.as_bytes()));
+        format!("{signed}.{signature}")
+    };
     let expected = Expected {
         issuer: "https://id.corp.example",
         client_id: "vestibule",
@@ -35,14 +46,30 @@ pub fn holds(data: &[u8]) {
         max_age: Some(Duration::from_secs(3600)),
         now: NOW,
     };
-    if let Ok(parsed) = UnverifiedToken::parse(&token) {
+    let (ours, theirs) = (token(&OURS), token(&THEIRS));
+    if let (Ok(ours), Ok(theirs)) = (
+        UnverifiedToken::parse(&ours),
+        UnverifiedToken::parse(&theirs),
+    ) {
         let header: Value = serde_json::from_str(header).expect("JSON, since it was read");
         let name = header["alg"].as_str().expect("an algorithm");
         assert!(!name.starts_with("HS") && !name.eq_ignore_ascii_case("none"));
         assert!(header.get("crit").is_none());
-        if let Some(keys) = KeySet::read(keys.as_bytes()) {
-            drop(parsed.verify(&keys, &expected));
+        let believable =
+            json::object(payload.as_bytes()).is_some_and(|claims| expected.check(claims).is_ok());
+        let named = keys.contains("OURS");
+        if let Some(keys) = KeySet::read(keys.replace("OURS", &public(&OURS)).as_bytes()) {
+            let believed = ours.verify(&keys, &expected).is_ok();
+            assert!(!believed || believable && named && ["EdDSA", "Ed25519"].contains(&name));
+            assert!(
+                theirs.verify(&keys, &expected).is_err(),
+                "signed by nobody's key"
+            );
         }
+        let plain = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": public(&OURS)}]});
+        let plain = KeySet::read(plain.to_string().as_bytes()).expect("a key set");
+        let fits = ["EdDSA", "Ed25519"].contains(&name) && header.get("kid").is_none();
+        assert_eq!(ours.verify(&plain, &expected).is_ok(), believable && fits);
     }
 
     let Some(claims) = json::object(payload.as_bytes()) else {
@@ -99,6 +126,14 @@ pub fn holds(data: &[u8]) {
             .into_iter()
             .any(|name| ["email", "email_verified", "iss", "nonce"].contains(&name))
     );
+}
+
+fn signer(seed: [u8; 32]) -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&seed).expect("32 octets are a seed")
+}
+
+fn public(signer: &Ed25519KeyPair) -> String {
+    URL_SAFE_NO_PAD.encode(signer.public_key())
 }
 
 fn settings() -> ProviderSettings {
