@@ -4,7 +4,10 @@
 use regex::Regex;
 
 use super::open;
-use crate::{policy::PathMatch, resource::PathType};
+use crate::{
+    policy::{CanonicalPath, PathMatch},
+    resource::PathType,
+};
 
 /// Lines: an entry; what a client writes behind a path that the rule opens.
 pub fn holds(data: &[u8]) {
@@ -32,10 +35,13 @@ pub fn holds(data: &[u8]) {
             };
             assert!(rule.is_ok(), "{:?}", path.value);
             assert!(matches.is_match(&path.value), "{route:?} opens {path:?}");
-            if path.kind == PathType::Prefix {
-                // A path has no line breaks, which a dot does not match.
-                let longer = format!("{}{behind}", path.value.replace('\n', ""));
-                assert!(matches.is_match(&longer), "{route:?} opens {longer:?}");
+            // oauth2-proxy compares the path decoded once, as a canonical path is.
+            let longer = format!("{}{behind}", path.value);
+            if let (Ok(rule), Ok(longer)) = (rule, CanonicalPath::parse(&longer))
+                && rule.opens(&longer)
+            {
+                let longer = std::str::from_utf8(longer.as_bytes()).expect("UTF-8");
+                assert!(matches.is_match(longer), "{route:?} opens {longer:?}");
             }
         }
     }
