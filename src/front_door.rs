@@ -16,7 +16,6 @@ mod forwarded;
 mod headers;
 mod page;
 #[cfg(any(test, fuzzing))]
-#[cfg_attr(test, expect(clippy::unwrap_used, reason = "a test of its own kind"))]
 pub mod property;
 mod settings;
 mod upgrade;

@@ -10,7 +10,6 @@
     test,
     expect(
         unreachable_pub,
-        clippy::unwrap_used,
         reason = "a test of its own kind: the fuzz target calls it from outside"
     )
 )]

@@ -7,7 +7,6 @@
     expect(
         unreachable_pub,
         clippy::panic,
-        clippy::unwrap_used,
         reason = "a test of its own kind: the fuzz target calls it from outside"
     )
 )]

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    policy::Email,
     provider::claims,
     published::{ClaimNames, ProviderKind, ProviderSettings},
 };
@@ -114,12 +115,15 @@ pub fn holds(data: &[u8]) {
             said.contains(&(person.email.clone(), true)),
             "vouched for in one document"
         );
+        let address = person.email.as_deref().and_then(Email::parse);
+        assert!(address.is_some(), "two readers could differ about it");
     }
     let shown = [&person.email, &person.name, &person.username];
     let texts = shown.into_iter().flatten();
     let texts = texts.chain(&person.groups);
     let mut texts = texts.chain(person.claims.iter().flat_map(|(_, values)| values));
-    assert!(texts.all(|text| !text.is_empty() && !text.chars().any(char::is_control)));
+    let plain = |text: &str| text.trim() == text && !text.chars().any(char::is_control);
+    assert!(texts.all(|text| !text.is_empty() && plain(text)));
     let names = person.claims.iter().map(|(name, _)| name.as_str());
     assert!(
         !names
