@@ -3,9 +3,10 @@
 //! An accept loop of our own over hyper, for what `axum::serve` does not expose: header limits and
 //! time-outs, a bound on connections, and a drain that lets requests in flight finish. A plain listener speaks
 //! HTTP/1.1 and nothing else (`http1`); one with certificates (`tls`) speaks HTTP/2 too (`http2`), where ALPN has
-//! chosen it.
+//! chosen it. Checks have threads of their own (`checks`).
 
 mod admin;
+mod checks;
 mod connection;
 mod http1;
 mod http2;
@@ -28,10 +29,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
     admin::{Readiness, admin_router},
+    checks::CheckListener,
     connection::Connection,
     redirect::Redirect,
     tls::{CertificateFiles, Certificates, Fault, NoTls, Tls},
 };
+use self::{connection::OnConnection, http1::Answers};
 
 /// What a listener puts up with.
 #[derive(Clone, Copy, Debug)]
@@ -88,17 +91,12 @@ impl Listener {
     /// # Errors
     /// If it cannot be bound; the text names the address.
     pub async fn bind(address: SocketAddr, limits: Limits) -> std::io::Result<Self> {
-        let socket = listen(address).map_err(|e| {
-            let advice = match e.kind() {
-                ErrorKind::AddrInUse => ". Another process has it: stop that one, or name another",
-                ErrorKind::PermissionDenied if address.port() < 1024 => {
-                    ". Ports below 1024 are for root and for who has CAP_NET_BIND_SERVICE"
-                }
-                ErrorKind::AddrNotAvailable => ". It is none of this machine's addresses",
-                _ => "",
-            };
-            std::io::Error::new(e.kind(), format!("cannot listen on {address}: {e}{advice}"))
-        })?;
+        let listen = || {
+            let socket = socket(address)?;
+            socket.bind(address)?;
+            socket.listen(QUEUE)
+        };
+        let socket = listen().map_err(|e| cannot_listen(address, &e))?;
         Ok(Self { socket, limits })
     }
 
@@ -123,7 +121,11 @@ impl Listener {
     {
         let limits = self.limits;
         self.converse(stop, |stream, connection| {
-            http1::converse(stream, connection, service.clone(), limits)
+            let service = OnConnection {
+                service: service.clone(),
+                connection: connection.clone(),
+            };
+            http1::converse(stream, connection, service, Answers::Bodies, limits)
         })
         .await;
     }
@@ -159,8 +161,6 @@ impl Listener {
         let places = Arc::new(Semaphore::new(self.limits.connections));
         let connections = TaskTracker::new();
         while let Some((stream, peer, place)) = self.next(&places, &stop).await {
-            // Small answers must not wait for Nagle's algorithm.
-            stream.set_nodelay(true).ok();
             let connection = Connection::new(peer, place, connections.clone(), stop.clone());
             connections.spawn(conversation(stream, connection));
         }
@@ -200,16 +200,31 @@ impl Listener {
     }
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+/// A socket to listen with, not bound yet.
+fn socket(address: SocketAddr) -> std::io::Result<TcpSocket> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
     socket.set_reuseaddr(true)?;
-    // Connections inherit it: after an upgrade nothing else notices a client that vanished without a word.
+    // Connections inherit both. After an upgrade nothing else notices a client that vanished without a word; and small
+    // answers must not wait for Nagle's algorithm.
     socket.set_keepalive(true)?;
-    socket.bind(address)?;
-    socket.listen(QUEUE)
+    socket.set_nodelay(true)?;
+    Ok(socket)
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> std::io::Error {
+    let advice = match error.kind() {
+        ErrorKind::AddrInUse => ". Another process has it: stop that one, or name another",
+        ErrorKind::PermissionDenied if address.port() < 1024 => {
+            ". Ports below 1024 are for root and for who has CAP_NET_BIND_SERVICE"
+        }
+        ErrorKind::AddrNotAvailable => ". It is none of this machine's addresses",
+        _ => "",
+    };
+    let text = format!("cannot listen on {address}: {error}{advice}");
+    std::io::Error::new(error.kind(), text)
 }
 
 /// Waits for the signal to stop: SIGTERM from a supervisor, SIGINT from a terminal.

@@ -7,6 +7,7 @@
 mod attempt;
 mod cookie;
 mod hand_off;
+mod layout;
 pub mod seal;
 mod token;
 

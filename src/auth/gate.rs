@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header::CACHE_CONTROL};
 
 use super::{Metrics, audience};
 use crate::{
@@ -21,7 +21,7 @@ pub struct Gate {
     identity_headers: Vec<HeaderName>,
     /// Whether an identity header has a name of so many octets: what most headers of a request are told apart by.
     lengths: Vec<bool>,
-    /// Every identity header, empty: what an answer begins with.
+    /// Every identity header, empty, and that nobody may keep the answer: what a 200 begins with.
     nobody: HeaderMap,
     clock: Clock,
     names: Names,
@@ -62,11 +62,13 @@ pub struct Refusal {
 
 /// Every identity header of the closed list; empty where there is no value.
 #[derive(Debug)]
-pub struct IdentityHeaders(pub(crate) HeaderMap);
+pub struct IdentityHeaders(HeaderMap);
 
 /// With the other headers, a 200 stays under nginx's 4 KiB buffer.
 const LONGEST_GROUPS: usize = 2000;
 const LONGEST_VALUE: usize = 256;
+/// No answer of a check is for anybody else, or for later.
+pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 // === impl Gate ===
 
@@ -85,7 +87,7 @@ impl Gate {
         let identity_headers = installation
             .identity_headers
             .iter()
-            .map(|name| HeaderName::try_from(&**name))
+            .map(|name| lasting(name))
             .collect::<Result<Vec<HeaderName>, _>>()?;
         let length = |name: &HeaderName| name.as_str().len();
         let longest = identity_headers.iter().map(length).max().unwrap_or(0);
@@ -93,7 +95,8 @@ impl Gate {
             .map(|n| identity_headers.iter().any(|name| length(name) == n))
             .collect();
         let empty = |name: &HeaderName| (name.clone(), HeaderValue::from_static(""));
-        let nobody = identity_headers.iter().map(empty).collect();
+        let mut nobody: HeaderMap = identity_headers.iter().map(empty).collect();
+        nobody.insert(CACHE_CONTROL, NO_STORE);
         let names = Names::at(installation.origin.scheme);
         Ok(Self {
             installation,
@@ -280,6 +283,21 @@ impl Gate {
     }
 }
 
+// === impl IdentityHeaders ===
+
+impl IdentityHeaders {
+    /// As the headers of an answer, which nobody may keep.
+    pub(super) fn answer(self) -> HeaderMap {
+        self.0
+    }
+
+    /// Puts them into a request, in place of those that have their names.
+    pub(crate) fn replace_in(mut self, request: &mut HeaderMap) {
+        self.0.remove(CACHE_CONTROL);
+        request.extend(self.0);
+    }
+}
+
 // === impl Refusal ===
 
 impl Refusal {
@@ -290,10 +308,18 @@ impl Refusal {
     }
 }
 
-/// Whether a service may read one header's name as the other's.
+/// A name that lives as long as the process, as its setting does: nothing counts who has a copy, so cores that answer at
+/// the same time do not wait for each other.
+fn lasting(name: &str) -> Result<HeaderName, http::header::InvalidHeaderName> {
+    let name = HeaderName::try_from(name)?;
+    Ok(HeaderName::from_static(name.as_str().to_owned().leak()))
+}
+
+/// Whether a service may read one header's name as the other's. Their beginnings are mostly alike.
 pub(crate) fn reads_as(one: &HeaderName, other: &HeaderName) -> bool {
     let (one, other) = (one.as_str(), other.as_str());
-    one.len() == other.len() && one.bytes().map(as_read).eq(other.bytes().map(as_read))
+    let mut octets = one.bytes().zip(other.bytes()).rev();
+    one.len() == other.len() && octets.all(|(a, b)| as_read(a) == as_read(b))
 }
 
 /// An octet of a header's name as the least careful service reads it: most take `_` for `-`; lighttpd and old CGI

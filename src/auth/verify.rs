@@ -4,10 +4,10 @@
 use std::{convert::Infallible, future::Ready, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header::CACHE_CONTROL};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header::CACHE_CONTROL};
 use http_body_util::Full;
 
-use super::{Answer, Gate, Question};
+use super::{Answer, Gate, Question, gate::NO_STORE};
 use crate::dataplane::check;
 
 /// The check listener's service. It answers 200, 401 or 403 and nothing else, ever.
@@ -76,7 +76,7 @@ impl<B> hyper::service::Service<Request<B>> for Verify {
 /// An answer as every asker of `auth_request` kind understands it.
 pub(super) fn respond(answer: Answer) -> Response<Full<Bytes>> {
     match answer {
-        Answer::Pass(headers) => carrying(StatusCode::OK, headers.0),
+        Answer::Pass(headers) => carrying(StatusCode::OK, headers.answer()),
         Answer::SignIn => bare(StatusCode::UNAUTHORIZED),
         Answer::Refuse(refusal) if refusal.page_follows => bare(StatusCode::UNAUTHORIZED),
         Answer::Refuse(_) => bare(StatusCode::FORBIDDEN),
@@ -84,11 +84,10 @@ pub(super) fn respond(answer: Answer) -> Response<Full<Bytes>> {
 }
 
 pub(super) fn bare(status: StatusCode) -> Response<Full<Bytes>> {
-    carrying(status, HeaderMap::new())
+    carrying(status, HeaderMap::from_iter([(CACHE_CONTROL, NO_STORE)]))
 }
 
-fn carrying(status: StatusCode, mut headers: HeaderMap) -> Response<Full<Bytes>> {
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+fn carrying(status: StatusCode, headers: HeaderMap) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
     *response.headers_mut() = headers;

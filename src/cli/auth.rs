@@ -18,7 +18,7 @@ use crate::{
         source::{self, Role},
     },
     resolve::{Place, Settings},
-    server::{Limits, Listener, Readiness, stop_on_signal},
+    server::{CheckListener, Limits, Readiness, stop_on_signal},
     settings::{InstallationOptions, LogOptions},
     telemetry,
 };
@@ -142,7 +142,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         stop.cancel();
         return Ok(());
     }
-    let check = Listener::bind(options.check_listen, Limits::default())
+    let check = CheckListener::bind(options.check_listen, Limits::default())
         .await
         .context("--check-listen")?;
     let check_address = check.address()?;
@@ -164,7 +164,11 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     tokio::time::sleep(Duration::from_secs(options.linger)).await;
     stop.cancel();
     let (check, public, admin) = tokio::join!(check, public, admin);
-    check.and(public).and(admin).context("a listener failed")?;
+    let served = check.map(|served| served.context("--check-listen"));
+    public
+        .and(admin)
+        .and(served)
+        .context("a listener failed")??;
     if !watches_failed {
         watches.await.context("the watches failed")?;
     }

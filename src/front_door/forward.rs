@@ -119,8 +119,8 @@ impl Inner {
         }
         let origin = self.gate.installation().origin;
         forwarded::tell(headers, path.as_ref(), &asked.authority, origin);
-        if let Some(IdentityHeaders(identity)) = identity {
-            headers.extend(identity);
+        if let Some(identity) = identity {
+            identity.replace_in(headers);
         }
     }
 

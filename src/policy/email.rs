@@ -32,7 +32,7 @@ impl Email {
             return None;
         }
         let (local, domain) = text.split_once('@')?;
-        let dot_atom = local.len() <= 64 && local.split('.').all(is_atom);
+        let dot_atom = local.len() <= 64 && local.as_bytes().split(|b| *b == b'.').all(is_atom);
         if !dot_atom || !is_dns_name(domain) {
             return None;
         }
@@ -105,11 +105,9 @@ impl fmt::Display for DomainPattern {
     }
 }
 
-fn is_atom(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&b))
+fn is_atom(text: &[u8]) -> bool {
+    let is_text = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(b);
+    !text.is_empty() && text.iter().all(is_text)
 }
 
 #[cfg(test)]

@@ -116,29 +116,28 @@ pub(super) fn is_dns_name(text: &str) -> bool {
     if text.is_empty() || text.len() > 253 {
         return false;
     }
-    let mut last = "";
-    for label in text.split('.') {
-        let bytes = label.as_bytes();
-        let well_formed = (1..=63).contains(&bytes.len())
-            && bytes
+    let mut last: &[u8] = &[];
+    for label in text.as_bytes().split(|b| *b == b'.') {
+        let well_formed = (1..=63).contains(&label.len())
+            && label
                 .iter()
                 .all(|b| b.is_ascii_alphanumeric() || *b == b'-')
-            && bytes.first() != Some(&b'-')
-            && bytes.last() != Some(&b'-');
+            && label.first() != Some(&b'-')
+            && label.last() != Some(&b'-');
         if !well_formed {
             return false;
         }
         last = label;
     }
     // A name whose last label is a number is read as an address by browsers (WHATWG URL §3.5).
-    !last.bytes().all(|b| b.is_ascii_digit()) && !is_hex_number(last)
+    !last.iter().all(u8::is_ascii_digit) && !is_hex_number(last)
 }
 
-fn is_hex_number(label: &str) -> bool {
+fn is_hex_number(label: &[u8]) -> bool {
     label
-        .strip_prefix("0x")
-        .or_else(|| label.strip_prefix("0X"))
-        .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit()))
+        .strip_prefix(b"0x")
+        .or_else(|| label.strip_prefix(b"0X"))
+        .is_some_and(|rest| rest.iter().all(u8::is_ascii_hexdigit))
 }
 
 #[cfg(test)]

@@ -11,22 +11,36 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Connection, Limits, connection::OnConnection};
+use super::{Connection, Limits};
+
+/// What a service answers with.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Answers {
+    /// Headers and hardly anything else: written as one piece, which saves putting a list of pieces together.
+    Headers,
+    /// Bodies of any length, which are not copied behind the headers.
+    Bodies,
+}
 
 /// Answers requests until the client hangs up, or the listener stops and the request in flight is answered.
-pub(super) async fn converse<IO, S, B>(io: IO, connection: Connection, service: S, limits: Limits)
-where
+pub(super) async fn converse<IO, S, B>(
+    io: IO,
+    connection: Connection,
+    service: S,
+    answers: Answers,
+    limits: Limits,
+) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
     S::Future: Send,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: std::error::Error + Send + Sync,
 {
-    let service = OnConnection {
-        service,
-        connection: connection.clone(),
-    };
-    let conversation = hyper::server::conn::http1::Builder::new()
+    let mut http = hyper::server::conn::http1::Builder::new();
+    if let Answers::Headers = answers {
+        http.writev(false);
+    }
+    let conversation = http
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_header_size(limits.header_bytes)
@@ -35,6 +49,7 @@ where
         .with_upgrades();
     let mut conversation = std::pin::pin!(conversation);
     let finished = tokio::select! {
+        biased;
         result = conversation.as_mut() => result,
         () = connection.stopped() => {
             conversation.as_mut().graceful_shutdown();

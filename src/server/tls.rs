@@ -32,7 +32,12 @@ pub use self::{
     files::{CertificateFiles, Fault},
     follow::{Certificates, NoTls},
 };
-use super::{Connection, Limits, http1, http2};
+use super::{
+    Connection, Limits,
+    connection::OnConnection,
+    http1::{self, Answers},
+    http2,
+};
 
 /// What a listener needs to speak TLS.
 #[derive(Clone)]
@@ -98,7 +103,11 @@ impl Tls {
         if stream.get_ref().1.alpn_protocol() == Some(HTTP2) {
             http2::converse(stream, connection, service, limits).await;
         } else {
-            http1::converse(stream, connection, service, limits).await;
+            let service = OnConnection {
+                service,
+                connection: connection.clone(),
+            };
+            http1::converse(stream, connection, service, Answers::Bodies, limits).await;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Jar, Keys, Names, Purpose, RandomBytes};
+use super::{Jar, Keys, Names, Purpose, RandomBytes, layout};
 use crate::policy::{Claim, Host, Identity, Moment};
 
 /// An opened session; the identity borrows from it.
@@ -37,7 +37,7 @@ impl OpenSession {
     /// Who it is.
     #[must_use]
     pub fn identity(&self) -> Option<Identity<'_>> {
-        postcard::from_bytes(&self.0).ok()
+        layout::identity(&self.0)
     }
 }
 

@@ -30,7 +30,7 @@ use vestibule::{
         Access, DeniedTexts, HeaderSource, HostEntry, IDENTITY_HEADERS, Installation, KeyRing,
         Published, Route, RoutePath, Service, ServiceId, Table, UpstreamHeader,
     },
-    server::{Limits, Listener},
+    server::{CheckListener, Limits, Listener},
     session::{Keys, NamedFacts, issue, random},
 };
 
@@ -49,14 +49,20 @@ fn main() -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let listener = Listener::bind(([127, 0, 0, 1], 0).into(), Limits::default()).await?;
+        let anywhere = ([127, 0, 0, 1], 0).into();
+        let listener = CheckListener::bind(anywhere, Limits::default()).await?;
+        let door_listener = Listener::bind(anywhere, Limits::default()).await?;
         let services = argument.parse().unwrap_or(1);
         let keys = keys();
         let upstream = Some(&argument).filter(|_| answer == "door");
         let gate = gate(services, upstream)?;
         let cookie = session(&format!("s{services}.example"), 1, &keys)?;
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{} {cookie}", listener.address()?)?;
+        let address = match &*answer {
+            "door" => door_listener.address()?,
+            _ => listener.address()?,
+        };
+        writeln!(out, "{address} {cookie}")?;
         let spread = (0..sessions).map(|n| (n, format!("s{}", n % services + 1)));
         for (n, name) in spread.chain([(0, "denied".to_owned())]) {
             let host = format!("{name}.example");
@@ -76,12 +82,12 @@ fn main() -> anyhow::Result<()> {
                         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
                     Ok(response)
                 });
-                listener.serve(fixed, stop).await;
+                listener.serve(fixed, stop).await?;
             }
-            "check" => listener.serve(Verify::new(gate), stop).await,
+            "check" => listener.serve(Verify::new(gate), stop).await?,
             "door" => {
                 let door = FrontDoor::new(gate, axum::Router::new(), DoorSettings::default());
-                listener.serve(door, stop).await;
+                door_listener.serve(door, stop).await;
             }
             _ => anyhow::bail!("{answer} is not an answer: say fixed, check, door or table"),
         }
