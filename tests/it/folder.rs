@@ -225,6 +225,40 @@ async fn an_edit_counts_within_a_tenth_of_a_second() {
 }
 
 #[tokio::test]
+async fn requests_do_not_wait_while_thousands_of_services_are_worked_out() {
+    let file = |number: usize| {
+        let services = (0..500).map(|n| WIKI.replace("wiki", &format!("w{n}-{number}")));
+        services.collect::<Vec<_>>().join("---")
+    };
+    let bench = Bench::start(&[
+        ("provider.yaml", PROVIDER),
+        ("a.yaml", &file(0)),
+        ("b.yaml", &file(1)),
+        ("c.yaml", &file(2)),
+    ]);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    bench.write(
+        "provider.yaml",
+        &PROVIDER.replace("localhost:1", "localhost:2"),
+    );
+    let begun = Instant::now();
+    let (mut last, mut longest) = (begun, Duration::ZERO);
+    let has_changed = || {
+        let policy = bench.policy("demo/w0-0").unwrap();
+        policy.providers[0].issuer.ends_with(":2")
+    };
+    while !has_changed() {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        // This thread is the only one of the runtime: whatever ran on it would be waited for.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        longest = longest.max(last.elapsed());
+        last = Instant::now();
+    }
+    let all = begun.elapsed();
+    assert!(longest < all / 3, "{longest:?} of {all:?}");
+}
+
+#[tokio::test]
 async fn a_broken_file_closes_what_it_covers_and_nothing_else() {
     let bench = Bench::start(&everything());
     for (broken, place) in [
