@@ -77,7 +77,11 @@ pub fn holds(data: &[u8]) {
         return;
     };
     let again = Value::Object(claims.clone()).to_string();
-    assert_eq!(json::object(again.as_bytes()).as_ref(), Some(&claims));
+    let again = json::object(again.as_bytes()).map(Value::Object);
+    assert_eq!(
+        again.as_ref().map(without_fractions),
+        Some(without_fractions(&Value::Object(claims.clone())))
+    );
     let Ok(token) = expected.check(claims.clone()) else {
         return;
     };
@@ -130,6 +134,21 @@ pub fn holds(data: &[u8]) {
             .into_iter()
             .any(|name| ["email", "email_verified", "iss", "nonce"].contains(&name))
     );
+}
+
+/// A number that is none of 64 bits may lose its last digit when it is read.
+fn without_fractions(value: &Value) -> Value {
+    match value {
+        Value::Number(number) if number.is_f64() => Value::Null,
+        Value::Array(all) => all.iter().map(without_fractions).collect(),
+        Value::Object(all) => {
+            let members = all.iter();
+            members
+                .map(|(name, value)| (name.clone(), without_fractions(value)))
+                .collect()
+        }
+        other => other.clone(),
+    }
 }
 
 fn signer(seed: [u8; 32]) -> Ed25519KeyPair {
