@@ -3,3 +3,13 @@
 pub mod check;
 pub mod ingress_nginx;
 pub mod nginx;
+pub mod traefik;
+
+/// A proxy that reads the annotations which the controller writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataPlane {
+    /// ingress-nginx.
+    IngressNginx,
+    /// Traefik, with its provider for ingress-nginx's annotations.
+    Traefik,
+}

@@ -17,7 +17,7 @@ pub use observation::Observation;
 pub use provider::{ClaimNames, ProviderKind, ProviderSettings, Secret};
 pub use route::{Found, Route, RoutePath};
 pub use service::{
-    Access, Closed, DeniedTexts, Detail, HeaderSource, HostEntry, NoSessions, Service, ServiceId,
-    UpstreamHeader,
+    Access, Closed, DeniedTexts, Detail, Disclosed, HeaderSource, HostEntry, NoSessions, Service,
+    ServiceId, UpstreamHeader,
 };
 pub use table::{Published, Table};

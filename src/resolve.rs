@@ -7,6 +7,7 @@
 mod advice;
 mod annotate;
 mod asked;
+mod covering;
 mod endpoint;
 mod failure;
 mod faults;
@@ -29,6 +30,7 @@ mod world;
 mod write;
 
 pub use advice::{Advice, advice};
+pub use endpoint::Sessions;
 use failure::Failure;
 pub use plan::{
     AnnotationAction, DerivedAction, EndpointAction, EndpointIngress, Plan, Problem,
@@ -39,9 +41,9 @@ pub use project::{
     project_protected_service, project_secret,
 };
 pub use projection::{
-    Backend, Class, IdentityProvider, Ingress, IngressClass, IngressPath, IngressRule, KeyState,
-    Namespace, OurKeys, PathKind, Projection, ProtectedService, SecretValues, ServicePort, Source,
-    Spec,
+    Asker, Backend, Class, IdentityProvider, Ingress, IngressClass, IngressPath, IngressRule,
+    KeyState, Namespace, OurKeys, PathKind, Projection, ProtectedService, SecretValues,
+    ServicePort, Source, Spec,
 };
 pub use resolution::{Resolution, Settled};
 pub use settings::{Classes, Controller, Place, Settings, Standalone};

@@ -13,6 +13,7 @@ use http::HeaderName;
 
 pub use self::front_door::{FrontDoorOptions, FrontDoorSettings};
 use crate::{
+    dataplane::DataPlane,
     policy::{Host, Origin, Scheme},
     published::{IDENTITY_HEADERS, Installation},
 };
@@ -41,6 +42,18 @@ pub struct InstallationOptions {
         value_delimiter = ','
     )]
     pub ingress_classes: Vec<String>,
+
+    /// A proxy that reads the annotations; may be repeated. Traefik prefers the longest rule, so with it an Ingress that
+    /// does not name a host can be sent requests for it: such a host has no sessions
+    #[arg(
+        long = "data-plane",
+        env = "VESTIBULE_DATA_PLANE",
+        value_name = "PROXY",
+        value_delimiter = ',',
+        value_enum,
+        default_values_t = [DataPlaneName::IngressNginx, DataPlaneName::Traefik]
+    )]
+    pub data_planes: Vec<DataPlaneName>,
 
     /// How people reach what it protects
     #[command(flatten)]
@@ -138,6 +151,15 @@ pub enum PublicScheme {
     Http,
 }
 
+/// A proxy that reads the annotations.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataPlaneName {
+    /// ingress-nginx, which prefers the exact host.
+    IngressNginx,
+    /// Traefik with its provider for ingress-nginx's annotations.
+    Traefik,
+}
+
 // === impl InstallationOptions ===
 
 impl InstallationOptions {
@@ -151,6 +173,16 @@ impl InstallationOptions {
             .filter(|name| !name.is_empty())
             .ok_or("--namespace is missing: say which namespace Vestibule lives in")?;
         self.public.installation(&self.instance, namespace)
+    }
+
+    /// The proxies that read the annotations.
+    #[must_use]
+    pub fn data_planes(&self) -> Vec<DataPlane> {
+        let of = |name: &DataPlaneName| match name {
+            DataPlaneName::IngressNginx => DataPlane::IngressNginx,
+            DataPlaneName::Traefik => DataPlane::Traefik,
+        };
+        self.data_planes.iter().map(of).collect()
     }
 
     /// The Secret with the session keys.

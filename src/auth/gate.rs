@@ -137,6 +137,7 @@ impl Gate {
             .as_ref()
             .and_then(|keys| OpenSession::find(jar, self.names, keys, question.host, now));
         let who = session.as_ref().and_then(OpenSession::identity);
+        let who = who.filter(|who| service.counts(question.host, who.issued_at));
         match decide(
             policy,
             Visit {

@@ -89,6 +89,7 @@ async fn start(endpoint: &Endpoint, asked: &Asked, named: Option<ServiceId>) -> 
 
     let session = OpenSession::find(asked.jar(), endpoint.names, keys, asked.host.as_str(), now);
     let who = session.as_ref().and_then(OpenSession::identity);
+    let who = who.filter(|who| service.counts(asked.host.as_str(), who.issued_at));
     let decision = match endpoint
         .gate
         .decide(service, return_to.as_str(), who.as_ref())
@@ -171,7 +172,8 @@ async fn start(endpoint: &Endpoint, asked: &Asked, named: Option<ServiceId>) -> 
         service: Some(service),
         return_to,
         switch_account,
-        signed_in_since: good_since(policy, &provider, why, now),
+        signed_in_since: good_since(policy, &provider, why, now)
+            .max(service.counts_since(asked.host.as_str())),
         max_age: policy.session.max_authentication_age,
     };
     begin::sign_in(endpoint, asked, keys, wish).await

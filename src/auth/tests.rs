@@ -279,6 +279,7 @@ fn service(name: &str, grant: Grant) -> Service {
         protected_service: format!("team/{name}").into(),
         display_name: None,
         access: Access::Open(Arc::new(policy)),
+        disclosed: vec![],
         upstream_headers: headers
             .map(|(name, source)| UpstreamHeader {
                 name: name.into(),

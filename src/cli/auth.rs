@@ -84,6 +84,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let settings = Arc::new(Settings {
         installation: Arc::clone(&installation),
         place: Place::Replica,
+        data_planes: options.installation.data_planes(),
     });
     let signal = stop_on_signal();
     let client = super::cluster().await?;

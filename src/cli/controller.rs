@@ -94,6 +94,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
             service_port: service_port(&options.service_port),
             classes: classes(&options.installation.ingress_classes),
         }),
+        data_planes: options.installation.data_planes(),
     });
     let signal = stop_on_signal();
     let client = super::cluster().await?;

@@ -22,8 +22,8 @@ use crate::{
     dataplane::ingress_nginx::Values,
     published::Installation,
     resolve::{
-        AnnotationAction, Change, DerivedAction, EndpointAction, Plan, Refusal, RefusalKind, Unit,
-        World, Write,
+        AnnotationAction, Asker, Change, DerivedAction, EndpointAction, Plan, Refusal, RefusalKind,
+        Unit, World, Write,
     },
     resource::{Key, ProtectedService, endpoint_ingress_name},
 };
@@ -235,7 +235,7 @@ impl Writer {
             && let Plan::Annotations { ingress, action } = &plan
         {
             let is_news = match action {
-                AnnotationAction::Write(values) => self
+                AnnotationAction::Write { values, .. } => self
                     .standing
                     .insert(ingress.clone(), values.clone())
                     .is_none_or(|before| before != *values),
@@ -244,7 +244,7 @@ impl Writer {
                     true
                 }
             };
-            let stands = matches!(action, AnnotationAction::Write(_));
+            let stands = matches!(action, AnnotationAction::Write { .. });
             answered.protected = is_news.then(|| (ingress.clone(), stands));
         }
         self.queue.finished(&target, plan, attempt, Instant::now());
@@ -255,7 +255,12 @@ impl Writer {
     fn notice_drift(&self, plan: &Plan, was_wanted: bool) {
         if let Plan::Annotations {
             ingress,
-            action: AnnotationAction::Write(values),
+            action:
+                AnnotationAction::Write {
+                    values,
+                    was_for_other: false,
+                    ..
+                },
         } = plan
             && !was_wanted
             && self.standing.get(ingress) == Some(values)
@@ -331,7 +336,7 @@ impl Writer {
                 };
                 match action {
                     EndpointAction::Apply(endpoint) => {
-                        let object = endpoint.manifest(&self.installation);
+                        let object = endpoint.manifest(&self.installation, self.clock.now());
                         let hold = Hold::of(world.ingress(&key).is_some_and(|it| it.is_endpoint));
                         async move { pen.apply::<Ingress>(&key, &object, hold).await }.boxed()
                     }
@@ -366,16 +371,32 @@ async fn annotate(
     action: AnnotationAction,
 ) -> Result<(), NotWritten> {
     match action {
-        AnnotationAction::Write(values) => {
-            pen.annotate(&ingress, &uid, objects::annotations(&values))
-                .await
+        AnnotationAction::Write {
+            values,
+            asker,
+            was_for_other,
+        } => {
+            let values = objects::annotations(&values);
+            let other = asker.other();
+            if was_for_other {
+                // Both say the same for a moment, so that neither is in the other's way and nothing is ever missing.
+                pen.annotate(other, &ingress, &uid, values.clone()).await?;
+            }
+            pen.annotate(asker, &ingress, &uid, values).await?;
+            if was_for_other {
+                pen.annotate(other, &ingress, &uid, [].into()).await?;
+            }
+            Ok(())
         }
         AnnotationAction::Remove { adopt_first } => {
             if let Some(values) = adopt_first {
-                pen.annotate(&ingress, &uid, objects::annotations(&values))
-                    .await?;
+                let values = objects::annotations(&values);
+                pen.annotate(Asker::Ingress, &ingress, &uid, values).await?;
             }
-            pen.annotate(&ingress, &uid, [].into()).await
+            for asker in [Asker::Ingress, Asker::Service] {
+                pen.annotate(asker, &ingress, &uid, [].into()).await?;
+            }
+            Ok(())
         }
     }
 }

@@ -16,9 +16,9 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::write::field_manager;
 use crate::{
     dataplane::ingress_nginx::are_ours,
+    resolve::Asker,
     resource::{
         AUTH_RESPONSE_HEADERS, AUTH_SIGNIN, AUTH_URL, Annotations, DERIVED_FROM_LABEL,
         ENDPOINT_HOST_LABEL, INSTANCE_LABEL, Key, OptIn, ProtectedService, ProtectedServiceObject,
@@ -254,17 +254,20 @@ async fn take_off(client: &Client, key: &Key, instance: &str) -> kube::Result<()
         ..ObjectMeta::default()
     }
     .into_request_partial::<Ingress>();
-    let manager = PatchParams::apply(&field_manager(instance));
-    let ingress = match api
-        .patch_metadata(&key.name, &manager, &Patch::Apply(&nothing))
-        .await
-    {
-        Ok(left) => left,
-        Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
-        Err(error) => return Err(error),
-    };
+    let mut left = BTreeMap::new();
+    for asker in [Asker::Ingress, Asker::Service] {
+        let manager = PatchParams::apply(&asker.field_manager(instance));
+        let applied = api
+            .patch_metadata(&key.name, &manager, &Patch::Apply(&nothing))
+            .await;
+        match applied {
+            Ok(ingress) => left = ingress.metadata.annotations.unwrap_or_default(),
+            Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
     // What admission wrote belongs to no field manager, and `kubectl` may have taken ours over.
-    let left = ours_among(key, ingress.annotations());
+    let left = ours_among(key, &left);
     if left.is_empty() {
         return Ok(());
     }
@@ -308,11 +311,13 @@ fn asks(ingress: &Ingress) -> bool {
 
 /// Whether something on the Ingress is there by our hand, or reads as if it were.
 fn carries_ours(ingress: &Ingress, instance: &str) -> bool {
-    let manager = field_manager(instance);
+    let managers = [Asker::Ingress, Asker::Service].map(|asker| asker.field_manager(instance));
     let holds = |entry: &ManagedFieldsEntry| {
         let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
         let held = fields.and_then(|fields| fields.get("f:metadata")?.get("f:annotations"));
-        entry.manager.as_deref() == Some(&manager)
+        managers
+            .iter()
+            .any(|ours| entry.manager.as_ref() == Some(ours))
             && held.is_some_and(|held| held.get(format!("f:{AUTH_URL}")).is_some())
     };
     ingress.managed_fields().iter().any(holds)

@@ -15,8 +15,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::time::timeout;
 
-use crate::resource::{
-    IdentityProvider, IdentityProviderStatus, Key, ProtectedService, ProtectedServiceStatus,
+use crate::{
+    resolve::Asker,
+    resource::{
+        IdentityProvider, IdentityProviderStatus, Key, ProtectedService, ProtectedServiceStatus,
+    },
 };
 
 /// Shorter than what a leader leaves between its last write and the end of its Lease.
@@ -62,6 +65,7 @@ pub enum Hold {
 #[derive(Clone)]
 pub struct Pen {
     client: Client,
+    instance: Arc<str>,
     manager: Arc<str>,
     status_manager: Arc<str>,
 }
@@ -84,18 +88,20 @@ impl Pen {
     pub fn new(client: Client, instance: &str) -> Self {
         Self {
             client,
+            instance: instance.into(),
             manager: field_manager(instance).into(),
             status_manager: status_manager(instance).into(),
         }
     }
 
-    /// Sets exactly these annotations of an Ingress; those we set before and that are not among them go.
-    /// Everything else of the Ingress stays as it is.
+    /// Sets exactly these annotations of an Ingress for this asker; those we set for it before and that are not among
+    /// them go. Everything else of the Ingress stays as it is.
     ///
     /// # Errors
     /// If it was not written.
     pub async fn annotate(
         &self,
+        asker: Asker,
         ingress: &Key,
         uid: &str,
         annotations: BTreeMap<String, String>,
@@ -112,7 +118,7 @@ impl Pen {
         }
         .into_request_partial::<Ingress>();
         let api: Api<Ingress> = Api::namespaced(self.client.clone(), &ingress.namespace);
-        let params = PatchParams::apply(&self.manager);
+        let params = PatchParams::apply(&asker.field_manager(&self.instance));
         let patch = Patch::Apply(&partial);
         attempt(api.patch_metadata(&ingress.name, &params, &patch)).await
     }
@@ -210,7 +216,7 @@ impl Pen {
 /// `vestibule-INSTANCE`, the name under which we own fields.
 #[must_use]
 pub fn field_manager(instance: &str) -> String {
-    format!("vestibule-{instance}")
+    Asker::Ingress.field_manager(instance)
 }
 
 /// `vestibule-INSTANCE-status`, the name under which we own statuses.

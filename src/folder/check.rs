@@ -46,6 +46,7 @@ pub fn check(
     let settings = Settings {
         installation: Arc::clone(installation),
         place: Place::Folder(standalone),
+        data_planes: Vec::new(),
     };
     let mut contents = Contents::default();
     let mut resolution = Resolution::new(Arc::new(settings));

@@ -61,6 +61,7 @@ impl Folder {
         let settings = Settings {
             installation: Arc::clone(&installation),
             place: Place::Folder(standalone),
+            data_planes: Vec::new(),
         };
         let snapshot = Snapshot::take(&paths);
         let mut folder = Self {

@@ -1,9 +1,9 @@
 //! One protected Ingress as the endpoint serves it, and one host with all that is served on it.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::Route;
-use crate::policy::{HostPattern, Policy};
+use crate::policy::{HostPattern, Moment, Policy};
 
 /// `NAMESPACE/INGRESS`: the name in a check's path, which a client cannot forge.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +16,8 @@ pub struct Service {
     pub id: ServiceId,
     /// Its hosts; a check for any other is refused.
     pub hosts: Vec<HostPattern>,
+    /// Those of them whose sessions others may have seen; usually none.
+    pub disclosed: Vec<Disclosed>,
     /// The ProtectedService (`NAMESPACE/NAME`) that decides, for pages and audit lines.
     pub protected_service: Arc<str>,
     /// What people call it; the host if empty.
@@ -26,6 +28,15 @@ pub struct Service {
     pub upstream_headers: Vec<UpstreamHeader>,
     /// What a person who is refused is told.
     pub denied: DeniedTexts,
+}
+
+/// A host whose sessions others may have seen, since their Ingresses serve it too, or did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disclosed {
+    /// The host.
+    pub host: HostPattern,
+    /// Until when; `None` while it goes on.
+    pub until: Option<Moment>,
 }
 
 /// Whether anybody may enter at all.
@@ -117,6 +128,29 @@ pub struct NoSessions {
     pub reason: Arc<str>,
     /// What its owner should do.
     pub message: Arc<str>,
+}
+
+// === impl Service ===
+
+impl Service {
+    /// Whether a session of a host counts that began then: not if somebody else may have its cookie.
+    #[must_use]
+    pub fn counts(&self, host: &str, began: Moment) -> bool {
+        let mut disclosed = self.disclosed.iter();
+        disclosed.all(|disclosed| {
+            !disclosed.host.covers(host) || disclosed.until.is_some_and(|until| began > until)
+        })
+    }
+
+    /// The moment since which sessions of a host count, if not all do.
+    #[must_use]
+    pub fn counts_since(&self, host: &str) -> Option<Moment> {
+        let of_host = self.disclosed.iter().filter(|it| it.host.covers(host));
+        of_host
+            .filter_map(|disclosed| disclosed.until)
+            .map(|until| until.after(Duration::from_secs(1)))
+            .max()
+    }
 }
 
 // === impl ServiceId ===

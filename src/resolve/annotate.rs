@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{AnnotationAction, Failure, Ingress, KeyState, RefusalKind, World, Write, asked::By};
+use super::{
+    AnnotationAction, Asker, Failure, Ingress, KeyState, RefusalKind, World, Write, asked::By,
+};
 use crate::{
     dataplane::ingress_nginx::{self, Values},
-    resource::{AUTH_RESPONSE_HEADERS, AUTH_SIGNIN, AUTH_URL, Key, Reason},
+    resource::{AUTH_RESPONSE_HEADERS, AUTH_SIGNIN, AUTH_URL, Key, OptIn, Reason},
 };
 
 /// How the annotations of an Ingress are.
@@ -51,12 +53,34 @@ pub(super) fn annotated(world: &World, key: &Key, ingress: &Ingress, by: &By<'_>
             failure: None,
         },
         By::Annotations(_) | By::Service(..) | By::Unclear(_) => {
-            protection(world, key, ingress, values)
+            let asker = asker(world, key, ingress, by);
+            protection(world, key, ingress, values, asker)
         }
     }
 }
 
-fn protection(world: &World, key: &Key, ingress: &Ingress, values: Values) -> Annotated {
+/// For whom the annotations are written. Where nobody is sure, it is not the Ingress: then nothing that is missing
+/// there takes them off.
+fn asker(world: &World, key: &Key, ingress: &Ingress, by: &By<'_>) -> Asker {
+    let opted_in = || {
+        let asks = ingress.asks.as_ref();
+        asks.is_some_and(|asks| asks.opt_in == OptIn::In)
+    };
+    let targeted = || !world.targeting(key).is_empty();
+    match by {
+        By::Annotations(_) => Asker::Ingress,
+        By::Unclear(_) if opted_in() && !targeted() => Asker::Ingress,
+        _ => Asker::Service,
+    }
+}
+
+fn protection(
+    world: &World,
+    key: &Key,
+    ingress: &Ingress,
+    values: Values,
+    asker: Asker,
+) -> Annotated {
     let keys = &ingress.keys;
     let pairs = [
         (AUTH_URL, &keys.url, &values.url),
@@ -72,9 +96,13 @@ fn protection(world: &World, key: &Key, ingress: &Ingress, values: Values) -> An
             };
         }
     }
-    let settled = pairs
+    let was_for_other = pairs
         .iter()
-        .all(|(_, state, wanted)| state.ours && state.value.as_ref() == Some(*wanted));
+        .any(|(_, state, _)| state.is_for(asker.other()));
+    let settled = !was_for_other
+        && pairs
+            .iter()
+            .all(|(_, state, wanted)| state.is_for(asker) && state.value.as_ref() == Some(*wanted));
     if settled {
         return Annotated::default();
     }
@@ -109,7 +137,11 @@ fn protection(world: &World, key: &Key, ingress: &Ingress, values: Values) -> An
         ),
     };
     Annotated {
-        action: Some(AnnotationAction::Write(values)),
+        action: Some(AnnotationAction::Write {
+            values,
+            asker,
+            was_for_other,
+        }),
         failure: Some(failure),
     }
 }
@@ -120,14 +152,14 @@ fn removal(key: &Key, ingress: &Ingress, values: Values) -> Option<AnnotationAct
     let all = [&keys.url, &keys.signin, &keys.headers];
     // Admission wrote them for us: nobody holds them, and applying nothing would not take them off.
     let stamped =
-        |state: &KeyState| !state.ours && state.others.is_empty() && state.value.is_some();
+        |state: &KeyState| !state.is_ours() && state.others.is_empty() && state.value.is_some();
     let is_ours = keys
         .url
         .value
         .as_deref()
         .is_some_and(|url| ingress_nginx::are_ours(url, key));
     let adopt = is_ours && all.iter().any(|state| stamped(state));
-    if !adopt && !all.iter().any(|state| state.ours) {
+    if !adopt && !all.iter().any(|state| state.is_ours()) {
         return None;
     }
     // To be adopted they must stand as they are: what is held by somebody else is not touched.

@@ -24,8 +24,8 @@ pub(super) enum By<'w> {
     Nobody,
     /// The Ingress says `protect: "false"`: our annotations come off.
     OptedOut,
-    /// The Ingress's own opt-in was removed, and the ProtectedService made from it is still there to tell: our
-    /// annotations come off.
+    /// The Ingress's own opt-in was removed, and the field manager that holds our annotations tells that they were
+    /// written because of it: they come off.
     Withdrawn,
     /// The Ingress's annotations.
     Annotations(&'w ProtectedServiceSpec),
@@ -148,12 +148,12 @@ fn explicitly<'w>(world: &'w World, key: &'w Key) -> By<'w> {
     }
 }
 
-/// Whether this very Ingress asked by its annotations before: the ProtectedService made from them is still there.
+/// Whether this very Ingress asked by its annotations before. Only the Ingress itself is believed: whoever writes
+/// ProtectedServices can make one that looks derived, and need not be allowed to open anything.
 fn was_opted_in(world: &World, key: &Key) -> bool {
-    let uid = world.ingress(key).map(|ingress| &ingress.uid);
     world
-        .derived(key)
-        .is_some_and(|derived| derived.derived_from.as_ref() == uid)
+        .ingress(key)
+        .is_some_and(|ingress| ingress.keys.asked_for_by_the_ingress())
 }
 
 /// Whether the three annotations are on an Ingress because of us.
@@ -164,7 +164,7 @@ pub(super) fn carries_ours(world: &World, key: &Key) -> bool {
             .value
             .as_deref()
             .is_some_and(|url| ingress_nginx::are_ours(url, key));
-        url.ours || written_by_us
+        url.is_ours() || written_by_us
     })
 }
 

@@ -10,11 +10,11 @@ use super::{
     World, Write,
 };
 use crate::{
-    policy::HostPattern,
+    policy::{HostPattern, Moment},
     published::Installation,
     resource::{
-        ENDPOINT_HOST_LABEL, INSTANCE_LABEL, Key, MANAGED_BY, MANAGED_BY_LABEL, NGINX_PREFIX,
-        endpoint_ingress_name, host_label,
+        ENDPOINT_HOST_LABEL, GROUP, INSTANCE_LABEL, Key, MANAGED_BY, MANAGED_BY_LABEL,
+        NGINX_PREFIX, endpoint_ingress_name, host_label,
     },
 };
 
@@ -33,6 +33,23 @@ pub(super) enum EndpointState {
     NameTaken,
 }
 
+/// Which sessions of a host count. Others may have seen those from a time at which they shared it, also after they have
+/// gone, so the endpoint Ingress keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sessions {
+    /// All.
+    All,
+    /// None: the host is shared.
+    None,
+    /// Those that begin after this write.
+    FromNowOn,
+    /// Those that began after this moment.
+    After(Moment),
+}
+
+/// On an endpoint Ingress: which sessions of its host count, if not all.
+pub(super) const SESSIONS: &str = "sessions";
+
 /// All of them are settings of the location and not of the server, so they do not touch what the app's own Ingress
 /// says about the host: the sign-in page needs no session, also where all of a cluster does; pods need not be
 /// known one by one; and an answer may carry cookies of several kilobytes.
@@ -42,12 +59,32 @@ const ANNOTATIONS: [(&str, &str); 3] = [
     ("service-upstream", "true"),
 ];
 
-/// How the endpoint Ingress of a host is, given the class it should have.
-pub(super) fn state(world: &World, host: &HostPattern, class: Option<&Class>) -> EndpointState {
-    let Some(wanted) = wanted(world, host, class) else {
+/// How the endpoint Ingress of a host is, given the class it should have and whether others share the host; and which
+/// sessions count by what it says.
+pub(super) fn state(
+    world: &World,
+    host: &HostPattern,
+    class: Option<&Class>,
+    is_shared: bool,
+) -> (EndpointState, Sessions) {
+    let name = Arc::from(endpoint_ingress_name(host));
+    let existing = existing(world, &name).filter(|_| !world.settings().is_folder());
+    let kept = existing
+        .filter(|ingress| ingress.is_endpoint)
+        .map_or(Sessions::All, kept);
+    let wanted = wanted(world, host, class, is_shared);
+    (how(world, wanted, existing), kept)
+}
+
+fn how(
+    world: &World,
+    wanted: Option<EndpointIngress>,
+    existing: Option<&Ingress>,
+) -> EndpointState {
+    let Some(wanted) = wanted else {
         return EndpointState::Unneeded;
     };
-    match existing(world, &wanted.name) {
+    match existing {
         Some(ingress) if !ingress.is_endpoint => EndpointState::NameTaken,
         Some(ingress) if wanted.is(ingress) => EndpointState::Right,
         _ => world
@@ -61,10 +98,11 @@ pub(super) fn state(world: &World, host: &HostPattern, class: Option<&Class>) ->
 /// What is to be done about the endpoint Ingress of this name.
 pub(super) fn resolve(world: &World, name: &Arc<str>) -> UnitResult {
     let existing = existing(world, name);
-    let class = world
+    let facts = world
         .endpoint_host(name)
-        .and_then(|host| Some((host, world.host_facts(host)?.class.as_ref()?)));
-    let wanted = class.and_then(|(host, class)| wanted(world, host, Some(class)));
+        .and_then(|host| Some((host, world.host_facts(host)?)));
+    let wanted = facts
+        .and_then(|(host, facts)| wanted(world, host, facts.class.as_ref(), facts.is_shared()));
     let action = match (wanted, existing) {
         (None, Some(ingress)) if ingress.is_endpoint && !ingress.deleting => EndpointAction::Delete,
         (Some(wanted), None) => EndpointAction::Apply(wanted),
@@ -88,7 +126,12 @@ pub(super) fn resolve(world: &World, name: &Arc<str>) -> UnitResult {
     }
 }
 
-fn wanted(world: &World, host: &HostPattern, class: Option<&Class>) -> Option<EndpointIngress> {
+fn wanted(
+    world: &World,
+    host: &HostPattern,
+    class: Option<&Class>,
+    is_shared: bool,
+) -> Option<EndpointIngress> {
     let controller = world.settings().controller()?;
     let installation = &world.settings().installation;
     let is_auth_host =
@@ -96,8 +139,16 @@ fn wanted(world: &World, host: &HostPattern, class: Option<&Class>) -> Option<En
     if is_auth_host {
         return None;
     }
+    let name = Arc::from(endpoint_ingress_name(host));
+    let existing = existing(world, &name).filter(|ingress| ingress.is_endpoint);
+    let sessions = match existing.map_or(Sessions::All, kept) {
+        _ if is_shared => Sessions::None,
+        Sessions::None => Sessions::FromNowOn,
+        kept => kept,
+    };
     Some(EndpointIngress {
-        name: endpoint_ingress_name(host).into(),
+        name,
+        sessions,
         host: host.clone(),
         class: class?.clone(),
         prefix: Arc::clone(&installation.endpoint_prefix),
@@ -113,16 +164,34 @@ fn existing<'w>(world: &'w World, name: &Arc<str>) -> Option<&'w Ingress> {
     })
 }
 
+/// What an endpoint Ingress says about sessions. What nobody understands counts as the worst.
+fn kept(ingress: &Ingress) -> Sessions {
+    let Some(text) = &ingress.sessions else {
+        return Sessions::All;
+    };
+    let after = text
+        .strip_prefix("after-")
+        .and_then(|time| time.parse().ok());
+    after.map_or(Sessions::None, |time| Sessions::After(Moment(time)))
+}
+
 // === impl EndpointIngress ===
 
 impl EndpointIngress {
-    /// The object to apply.
+    /// The object to apply at this moment.
     #[must_use]
-    pub fn manifest(&self, installation: &Installation) -> k8s::Ingress {
+    pub fn manifest(&self, installation: &Installation, now: Moment) -> k8s::Ingress {
         let mut annotations: BTreeMap<String, String> = ANNOTATIONS
             .into_iter()
             .map(|(key, value)| (format!("{NGINX_PREFIX}{key}"), value.to_owned()))
             .collect();
+        let sessions = match self.sessions {
+            Sessions::All => None,
+            Sessions::None => Some("none".to_owned()),
+            Sessions::FromNowOn => Some(format!("after-{}", now.0)),
+            Sessions::After(moment) => Some(format!("after-{}", moment.0)),
+        };
+        annotations.extend(sessions.map(|text| (format!("{GROUP}/{SESSIONS}"), text)));
         if let Class::Annotation(class) = &self.class {
             annotations.insert(
                 super::project::CLASS_ANNOTATION.to_owned(),
@@ -196,6 +265,7 @@ impl EndpointIngress {
         });
         annotations
             && ingress.nginx.len() == ANNOTATIONS.len()
+            && kept(ingress) == self.sessions
             && ingress.class == self.class
             && ingress.default_backend.is_none()
             && !ingress.deleting

@@ -9,7 +9,8 @@ use std::{
 use super::{
     Class, Ingress, PathKind, UnitResult, World,
     asked::{By, asked},
-    endpoint::{self, EndpointState},
+    covering,
+    endpoint::{self, EndpointState, Sessions},
     faults,
     few::Few,
     routes,
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     dataplane::ingress_nginx::{passes_tls_through, rewrites_paths},
     policy::HostPattern,
-    published::{HostEntry, NoSessions, Published, ServiceId},
+    published::{Disclosed, HostEntry, NoSessions, Published, ServiceId},
     resource::{Key, ProtectedServiceSpec, Reason},
 };
 
@@ -39,6 +40,10 @@ pub(super) struct HostFacts {
     pub namespaces: Few<Arc<str>>,
     /// Those of them in which something protects it.
     pub protected_in: Few<Arc<str>>,
+    /// Ingresses of yet other namespaces that do not name it and are sent requests for it all the same.
+    pub takers: BTreeSet<Key>,
+    /// Which of its sessions others may have seen, as the endpoint Ingress keeps it.
+    pub sessions: Sessions,
     /// An Ingress that makes data planes rewrite paths, or read all paths of the host as regular expressions.
     pub rewritten_by: Option<Key>,
     /// An Ingress that has TLS passed through to the service.
@@ -107,8 +112,20 @@ pub(super) fn facts(world: &World, host: &HostPattern) -> HostFacts {
         }
     }
     let class = oldest.map(|(_, class)| class.clone());
-    let endpoint = endpoint::state(world, host, class.as_ref());
+    let is_auth_host = is_auth_host(world, host);
+    let mut takers = BTreeSet::new();
+    if is_auth_host || !protected_in.is_empty() {
+        takers = covering::takers(world, host);
+        takers.retain(|taker| !namespaces.contains(&taker.namespace));
+        for taker in &takers {
+            namespaces.insert(Arc::clone(&taker.namespace));
+        }
+    }
+    let is_shared = is_shared(is_auth_host, &namespaces, &protected_in);
+    let (endpoint, sessions) = endpoint::state(world, host, class.as_ref(), is_shared);
     HostFacts {
+        takers,
+        sessions,
         namespaces,
         protected_in,
         rewritten_by,
@@ -119,7 +136,7 @@ pub(super) fn facts(world: &World, host: &HostPattern) -> HostFacts {
         endpoint,
         has_several_services: services > 1 && world.settings().is_folder(),
         contenders: contenders(world, host),
-        is_auth_host: is_auth_host(world, host),
+        is_auth_host,
     }
 }
 
@@ -127,6 +144,15 @@ pub(super) fn facts(world: &World, host: &HostPattern) -> HostFacts {
 pub(super) fn is_auth_host(world: &World, host: &HostPattern) -> bool {
     // In a folder one owner writes everything, and the front door keeps our cookies from services.
     faults::is_auth_host(world, host) && !world.settings().is_folder()
+}
+
+/// A protected host is shared if namespaces share it. The auth host is the installation's alone: a session of it opens
+/// every other host.
+fn is_shared(is_auth_host: bool, namespaces: &[Arc<str>], protected_in: &[Arc<str>]) -> bool {
+    if is_auth_host {
+        return !namespaces.is_empty();
+    }
+    namespaces.len() > 1 && !protected_in.is_empty()
 }
 
 fn contenders(world: &World, host: &HostPattern) -> Few<Key> {
@@ -259,17 +285,27 @@ impl std::fmt::Display for Claim {
 // === impl HostFacts ===
 
 impl HostFacts {
-    /// Whether a protected host is shared by namespaces. The auth host is the installation's alone: a session of it
-    /// opens every other host.
+    /// Whether namespaces share it that must not.
     pub(super) fn is_shared(&self) -> bool {
-        if self.is_auth_host {
-            return !self.namespaces.is_empty();
-        }
-        self.namespaces.len() > 1 && !self.protected_in.is_empty()
+        is_shared(self.is_auth_host, &self.namespaces, &self.protected_in)
+    }
+
+    /// Which sessions others may have seen, so that they do not count.
+    pub(super) fn disclosed(&self, host: &HostPattern) -> Option<Disclosed> {
+        let until = match self.sessions {
+            _ if self.is_shared() => None,
+            Sessions::All => return None,
+            Sessions::None | Sessions::FromNowOn => None,
+            Sessions::After(moment) => Some(moment),
+        };
+        Some(Disclosed {
+            host: host.clone(),
+            until,
+        })
     }
 
     /// Why nobody may get a session for the host: whoever holds these paths, or any path beside them, sees the
-    /// cookies. Sessions that exist still count, so that one namespace cannot cut another off at once.
+    /// cookies.
     pub(super) fn no_sessions(&self, host: &HostPattern, world: &World) -> Option<NoSessions> {
         if let Some((key, path)) = &self.taken_by {
             return Some(NoSessions {
@@ -287,12 +323,26 @@ impl HostFacts {
         let namespaces: Vec<&str> = self.namespaces.iter().map(|name| &**name).collect();
         let namespaces = namespaces.join(", ");
         if self.is_auth_host {
+            let takers = self.takers_named();
             return format!(
-                "Ingresses of the namespaces {namespaces} serve {host}, where people sign in for every protected host, and would see cookies that open all of them: nobody can sign in anywhere. Take {host} out of these Ingresses: kubectl get ingress -A"
+                "Ingresses of the namespaces {namespaces} serve {host}, where people sign in for every protected host, and would see cookies that open all of them: nobody can sign in anywhere.{takers} Take {host} out of these Ingresses: kubectl get ingress -A"
             );
         }
+        let takers = self.takers_named();
         format!(
-            "Ingresses of the namespaces {namespaces} serve {host}, and each of them sees the cookies of all: nobody can sign in there. Give each namespace a host of its own."
+            "Ingresses of the namespaces {namespaces} serve {host}, and each of them sees the cookies of all: nobody can sign in there, and no session counts.{takers} Give each namespace a host of its own."
+        )
+    }
+
+    /// How somebody takes part who does not name the host.
+    fn takers_named(&self) -> String {
+        let takers: Vec<String> = self.takers.iter().take(3).map(Key::to_string).collect();
+        if takers.is_empty() {
+            return String::new();
+        }
+        format!(
+            " {} does not name it: a wildcard, a rule without a host or an alias is sent requests for it, since Traefik prefers the longer rule. (Where ingress-nginx alone serves it, say so: --data-plane=ingress-nginx.)",
+            takers.join(", ")
         )
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 
-use super::{Class, ServicePort, Source};
+use super::{Asker, Class, ServicePort, Source, endpoint::Sessions};
 use crate::{
     dataplane::ingress_nginx::Values,
     policy::HostPattern,
@@ -57,8 +57,15 @@ pub enum Plan {
 /// What to do with the three annotations of an Ingress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnnotationAction {
-    /// Apply these values with our field manager, without force.
-    Write(Values),
+    /// Apply these values, without force.
+    Write {
+        /// The values.
+        values: Values,
+        /// For whom: it chooses the field manager.
+        asker: Asker,
+        /// So far they stand there for the other one.
+        was_for_other: bool,
+    },
     /// Take ours away, by applying none.
     Remove {
         /// Apply these first: admission wrote them for us, so they are ours, but no field manager holds them yet.
@@ -99,6 +106,8 @@ pub struct EndpointIngress {
     pub name: Arc<str>,
     /// The host.
     pub host: HostPattern,
+    /// Which sessions of the host count.
+    pub sessions: Sessions,
     /// The class, named the way the protected Ingress names it.
     pub class: Class,
     /// The endpoint prefix.

@@ -12,9 +12,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    Backend, Class, IdentityProvider, Ingress, IngressClass, IngressPath, IngressRule, KeyState,
-    Namespace, OurKeys, PathKind, Projection, ProtectedService, SecretValues, ServicePort, Source,
-    Spec,
+    Asker, Backend, Class, IdentityProvider, Ingress, IngressClass, IngressPath, IngressRule,
+    KeyState, Namespace, OurKeys, PathKind, Projection, ProtectedService, SecretValues,
+    ServicePort, Source, Spec, endpoint::SESSIONS,
 };
 use crate::{
     dataplane::ingress_nginx::is_of_concern,
@@ -60,11 +60,12 @@ pub fn project_ingress(
     let rules = spec
         .and_then(|spec| spec.rules.as_deref())
         .unwrap_or_default();
-    let manager = format!("vestibule-{}", installation.instance);
+    let managers =
+        [Asker::Ingress, Asker::Service].map(|asker| asker.field_manager(&installation.instance));
     let keys = OurKeys {
-        url: key_state(meta, AUTH_URL, &manager),
-        signin: key_state(meta, AUTH_SIGNIN, &manager),
-        headers: key_state(meta, AUTH_RESPONSE_HEADERS, &manager),
+        url: key_state(meta, AUTH_URL, &managers),
+        signin: key_state(meta, AUTH_SIGNIN, &managers),
+        headers: key_state(meta, AUTH_RESPONSE_HEADERS, &managers),
     };
     Ingress {
         uid: meta.uid.as_deref().unwrap_or_default().into(),
@@ -79,6 +80,10 @@ pub fn project_ingress(
         nginx: under(NGINX_PREFIX, &|key| is_endpoint || is_of_concern(key)),
         keys,
         is_endpoint,
+        sessions: ours
+            .get(SESSIONS)
+            .filter(|_| is_endpoint)
+            .map(|text| text.as_str().into()),
         unreadable: None,
         source,
     }
@@ -269,7 +274,7 @@ fn backend(backend: &k8s::IngressBackend) -> Option<Backend> {
 }
 
 /// The value of an annotation and the field managers that hold it (`metadata.managedFields`).
-fn key_state(meta: &ObjectMeta, key: &str, manager: &str) -> KeyState {
+fn key_state(meta: &ObjectMeta, key: &str, [by_ingress, by_service]: &[String; 2]) -> KeyState {
     let value = meta
         .annotations
         .as_ref()
@@ -295,8 +300,10 @@ fn key_state(meta: &ObjectMeta, key: &str, manager: &str) -> KeyState {
             .as_deref()
             .unwrap_or("an unnamed field manager");
         let applied = entry.operation.as_deref() == Some("Apply");
-        if name == manager && applied {
-            state.ours = true;
+        if name == by_ingress && applied {
+            state.by_ingress = true;
+        } else if name == by_service && applied {
+            state.by_service = true;
         } else if !state.others.iter().any(|other| **other == *name) {
             state.others.push(name.into());
         }

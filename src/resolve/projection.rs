@@ -79,6 +79,8 @@ pub struct Ingress {
     pub keys: OurKeys,
     /// Whether this is an endpoint Ingress of this installation.
     pub is_endpoint: bool,
+    /// On an endpoint Ingress: which sessions of its host count, if not all.
+    pub sessions: Option<Arc<str>>,
     /// In a folder: why its file cannot be read any more. It counts as last read, and is closed.
     pub unreadable: Option<Arc<str>>,
     /// Where it stands in a folder.
@@ -101,10 +103,23 @@ pub struct OurKeys {
 pub struct KeyState {
     /// Its value, if it is there.
     pub value: Option<Arc<str>>,
-    /// Whether our field manager holds it.
-    pub ours: bool,
+    /// Whether we hold it, since the Ingress itself asks by its annotations.
+    pub by_ingress: bool,
+    /// Whether we hold it, since a ProtectedService asks.
+    pub by_service: bool,
     /// The other field managers that hold it.
     pub others: Vec<Arc<str>>,
+}
+
+/// Who asked for the three annotations of an Ingress. It is noted on the Ingress itself, as the field manager that
+/// holds them, since nobody can change it there who may not change the Ingress: what a ProtectedService asked for does
+/// not come off because annotations that never were are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// The Ingress, by its own annotations.
+    Ingress,
+    /// A ProtectedService, or nobody knows.
+    Service,
 }
 
 /// How an Ingress names its class.
@@ -184,6 +199,59 @@ pub struct IngressClass {
 
 /// A Secret of our own namespace, by key.
 pub type SecretValues = BTreeMap<Arc<str>, Secret>;
+
+// === impl OurKeys ===
+
+impl OurKeys {
+    /// Whether we wrote any of them because the Ingress itself asked, and none because a ProtectedService did.
+    #[must_use]
+    pub fn asked_for_by_the_ingress(&self) -> bool {
+        let all = [&self.url, &self.signin, &self.headers];
+        all.iter().any(|state| state.by_ingress) && !all.iter().any(|state| state.by_service)
+    }
+}
+
+// === impl KeyState ===
+
+impl KeyState {
+    /// Whether we hold it.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.by_ingress || self.by_service
+    }
+
+    /// Whether we hold it for this one.
+    #[must_use]
+    pub fn is_for(&self, asker: Asker) -> bool {
+        match asker {
+            Asker::Ingress => self.by_ingress,
+            Asker::Service => self.by_service,
+        }
+    }
+}
+
+// === impl Asker ===
+
+impl Asker {
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Ingress => Self::Service,
+            Self::Service => Self::Ingress,
+        }
+    }
+
+    /// The name under which an installation holds the annotations. An instance's name has no slash, so no other
+    /// installation uses it.
+    #[must_use]
+    pub fn field_manager(self, instance: &str) -> String {
+        match self {
+            Self::Ingress => format!("vestibule-{instance}"),
+            Self::Service => format!("vestibule-{instance}/protectedservice"),
+        }
+    }
+}
 
 // === impl Class ===
 

@@ -32,6 +32,10 @@ pub(super) fn remarks(world: &World, key: &Key, asked: &Asked<'_>) -> Vec<(Reaso
         }
         _ => {}
     }
+    for host in world.taken_by(key) {
+        let facts = world.host_facts(host).filter(|facts| facts.is_shared());
+        remarks.extend(facts.map(|facts| (Reason::HostShared, facts.shared_message(host))));
+    }
     if !asked.by.is_protected() {
         if let Some(refusal) = world.refusal(&Write::Annotations(key.clone()))
             && let Some(ingress) = world.ingress(key)

@@ -116,6 +116,10 @@ fn judge_asked(world: &World, key: &Key, asked: &Asked<'_>) -> Option<Judgement>
     let display_name = spec.and_then(|spec| spec.display_name.as_deref());
     let service = Service {
         id: ServiceId::new(&key.namespace, &key.name),
+        disclosed: hosts
+            .iter()
+            .filter_map(|host| world.host_facts(host)?.disclosed(host))
+            .collect(),
         hosts: hosts.into_vec(),
         protected_service: owner.to_string().into(),
         display_name: display_name.map(Arc::from),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ServicePort;
-use crate::published::Installation;
+use crate::{dataplane::DataPlane, published::Installation};
 
 /// The settings of one process that resolves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Settings {
     pub installation: Arc<Installation>,
     /// Who resolves.
     pub place: Place,
+    /// In a cluster: the proxies that may serve what is protected. What one of them would do counts.
+    pub data_planes: Vec<DataPlane>,
 }
 
 /// Who resolves, and so what it may know and do.
@@ -101,6 +103,12 @@ impl Settings {
             Place::Folder(standalone) => Some(standalone),
             Place::Controller(_) | Place::Replica => None,
         }
+    }
+
+    /// Whether this proxy may serve what is protected.
+    #[must_use]
+    pub fn has(&self, data_plane: DataPlane) -> bool {
+        self.data_planes.contains(&data_plane)
     }
 
     /// Whether anybody reads what is reported of objects. Replicas leave that to the controller.

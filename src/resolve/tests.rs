@@ -3,6 +3,7 @@
 mod absence;
 mod advice;
 mod closing;
+mod covering;
 mod folding;
 mod providers;
 mod writing;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
+    dataplane::DataPlane,
     policy::{HostPattern, Origin, Scheme},
     published::{Access, HostEntry, IDENTITY_HEADERS, Installation, Service},
     resource::{
@@ -105,10 +107,16 @@ fn key(text: &str) -> Key {
 
 impl Bench {
     pub(super) fn new(place: Place) -> Self {
+        Self::behind(place, &[DataPlane::IngressNginx, DataPlane::Traefik])
+    }
+
+    /// Where only these proxies serve what is protected.
+    pub(super) fn behind(place: Place, data_planes: &[DataPlane]) -> Self {
         let installation = Arc::new(installation());
         let settings = Settings {
             installation: Arc::clone(&installation),
             place,
+            data_planes: data_planes.to_vec(),
         };
         Self {
             resolution: Resolution::new(Arc::new(settings)),
@@ -297,15 +305,30 @@ impl Bench {
     fn write(&mut self, plan: Plan) {
         match plan {
             Plan::Annotations { ingress, action } => {
-                if let AnnotationAction::Remove {
-                    adopt_first: Some(values),
-                } = &action
-                {
-                    self.hold(&ingress, Some(values));
-                }
+                let by = |asker: Asker| asker.field_manager("vestibule");
                 match &action {
-                    AnnotationAction::Write(values) => self.hold(&ingress, Some(values)),
-                    AnnotationAction::Remove { .. } => self.hold(&ingress, None),
+                    AnnotationAction::Write {
+                        values,
+                        asker,
+                        was_for_other,
+                    } => {
+                        let other = asker.other();
+                        if *was_for_other {
+                            self.hold(&ingress, &by(other), Some(values));
+                        }
+                        self.hold(&ingress, &by(*asker), Some(values));
+                        if *was_for_other {
+                            self.hold(&ingress, &by(other), None);
+                        }
+                    }
+                    AnnotationAction::Remove { adopt_first } => {
+                        if let Some(values) = adopt_first {
+                            self.hold(&ingress, &by(Asker::Ingress), Some(values));
+                        }
+                        for asker in [Asker::Ingress, Asker::Service] {
+                            self.hold(&ingress, &by(asker), None);
+                        }
+                    }
                 }
                 self.reproject(&ingress);
             }
@@ -316,7 +339,8 @@ impl Bench {
                 };
                 match action {
                     EndpointAction::Apply(endpoint) => {
-                        let mut manifest = endpoint.manifest(&self.installation);
+                        let mut manifest = endpoint
+                            .manifest(&self.installation, crate::policy::Moment(1_800_000_000));
                         manifest.metadata.managed_fields = Some(vec![]);
                         self.ingresses.insert(key.clone(), manifest);
                         self.reproject(&key);
@@ -356,8 +380,39 @@ impl Bench {
         }
     }
 
-    /// Server-side apply of the three keys by our field manager; without values, of none.
-    fn hold(&mut self, key: &Key, values: Option<&crate::dataplane::ingress_nginx::Values>) {
+    /// Puts a ProtectedService there that claims to have been made from an Ingress's annotations.
+    fn forge_derived(&mut self, name: &str, owner: Option<&str>) {
+        let key = key(name);
+        let meta = kube::api::ObjectMeta {
+            uid: Some("uid-of-a-forgery".to_owned()),
+            labels: Some(BTreeMap::from([(
+                DERIVED_FROM_LABEL.to_owned(),
+                "ingress".to_owned(),
+            )])),
+            owner_references: owner.map(|uid| {
+                vec![OwnerReference {
+                    kind: "Ingress".to_owned(),
+                    name: key.name.to_string(),
+                    uid: uid.to_owned(),
+                    ..OwnerReference::default()
+                }]
+            }),
+            ..kube::api::ObjectMeta::default()
+        };
+        let spec = json!({"targetRefs": [], "anyAuthenticated": true});
+        let forged = Arc::new(project_protected_service(&meta, &spec, None));
+        self.resolution
+            .apply(Change::ProtectedService(key, Some(forged)));
+        self.settle();
+    }
+
+    /// Server-side apply of the three keys by a field manager of ours; without values, of none.
+    fn hold(
+        &mut self,
+        key: &Key,
+        manager: &str,
+        values: Option<&crate::dataplane::ingress_nginx::Values>,
+    ) {
         let ingress = self.ingresses.get_mut(key).unwrap();
         let ours = [AUTH_URL, AUTH_SIGNIN, AUTH_RESPONSE_HEADERS];
         let annotations = ingress.metadata.annotations.get_or_insert_default();
@@ -368,8 +423,7 @@ impl Bench {
                     .is_some_and(|a| a.get(format!("f:{key}")).is_some())
             })
         };
-        let is_us =
-            |entry: &ManagedFieldsEntry| entry.manager.as_deref() == Some("vestibule-vestibule");
+        let is_us = |entry: &ManagedFieldsEntry| entry.manager.as_deref() == Some(manager);
         if let Some(values) = values {
             for (key, value) in ours
                 .iter()
@@ -390,7 +444,7 @@ impl Bench {
                 .map(|key| (format!("f:{key}"), json!({})))
                 .collect();
             fields.push(ManagedFieldsEntry {
-                manager: Some("vestibule-vestibule".to_owned()),
+                manager: Some(manager.to_owned()),
                 operation: Some("Apply".to_owned()),
                 fields_v1: Some(FieldsV1(json!({"f:metadata": {"f:annotations": held}}))),
                 ..ManagedFieldsEntry::default()

@@ -12,7 +12,7 @@ use super::{
     Settings, Unit, few::Few, host::HostFacts, provider::Usable,
 };
 use crate::{
-    policy::HostPattern,
+    policy::{Host, HostPattern},
     resource::{Key, endpoint_ingress_name},
 };
 
@@ -56,6 +56,12 @@ struct Index {
     endpoints: HashMap<Arc<str>, HostPattern>,
     /// The names of all Ingresses and ProtectedServices, to find those of a namespace.
     names: BTreeSet<Key>,
+    /// The exact hosts that a wildcard over this name covers.
+    below: BTreeMap<Host, BTreeSet<HostPattern>>,
+    /// Ingresses that may be sent requests for hosts that they do not name.
+    broad: BTreeSet<Key>,
+    /// The hosts of which such Ingresses, or wildcards, do get some.
+    takes: BTreeMap<Key, BTreeSet<HostPattern>>,
     /// Explicit ProtectedServices that cannot be read, nor whom they are for: by namespace.
     unclear: BTreeMap<Arc<str>, BTreeSet<Key>>,
     /// Ingresses and ProtectedServices that use a provider; those without a name under the empty name.
@@ -239,6 +245,25 @@ impl World {
     /// Who serves a host, endpoint Ingresses aside.
     pub(super) fn on_host(&self, host: &HostPattern) -> &[Key] {
         self.index.hosts.get(host).map_or(&[], |served| &served.by)
+    }
+
+    /// Ingresses that may be sent requests for hosts that they do not name.
+    pub(super) fn broad(&self) -> impl Iterator<Item = &Key> {
+        self.index.broad.iter()
+    }
+
+    /// Who serves a wildcard that covers this host.
+    pub(super) fn on_wildcard_over(&self, host: &HostPattern) -> &[Key] {
+        let wildcard = match host {
+            HostPattern::Exact(host) => host.parent().and_then(Host::parse),
+            HostPattern::Wildcard(_) => None,
+        };
+        wildcard.map_or(&[], |name| self.on_host(&HostPattern::Wildcard(name)))
+    }
+
+    /// The hosts that an Ingress is sent requests for although it does not name them.
+    pub(super) fn taken_by(&self, key: &Key) -> impl Iterator<Item = &HostPattern> {
+        self.index.takes.get(key).into_iter().flatten()
     }
 
     /// What holds for everyone on a host.

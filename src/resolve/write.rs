@@ -27,8 +27,8 @@ pub(super) fn annotation_plan(
     })
 }
 
-/// The ProtectedService made from annotations. It also tells later that the annotations on the Ingress were asked for
-/// by the Ingress itself, so it goes only after they have gone.
+/// The ProtectedService made from annotations. It shows what is in force, so it goes only after the annotations on the
+/// Ingress have gone; nothing is decided by it.
 pub(super) fn derived_plan(world: &World, key: &Key, asked: &Asked<'_>) -> Option<Plan> {
     world.settings().controller()?;
     let there = world.service(key);

@@ -3,10 +3,14 @@
 mod check_parameters;
 mod cookies;
 mod corpora;
+mod ground;
+mod kubernetes;
 mod paths;
 mod requests;
 mod serve;
 mod sign_in;
 mod stage;
+mod tenants;
+mod texts;
 pub(crate) mod told;
 mod tossed;

@@ -24,7 +24,7 @@ pub(crate) struct Product {
     pub(crate) cluster: &'static Cluster,
     pub(crate) traefik: Traefik,
     pub(crate) provider: OidcProvider,
-    _controller: Component,
+    controller: Component,
     pub(crate) auth: Component,
 }
 
@@ -78,9 +78,18 @@ impl Product {
             cluster,
             traefik,
             provider,
-            _controller: controller,
+            controller,
             auth,
         })
+    }
+
+    /// How many writes of a kind the controller has tried.
+    pub(crate) async fn writes(&self, kind: &str) -> Result<u64> {
+        let start = format!("vestibule_reconcile_total{{kind=\"{kind}\",");
+        let metrics = self.controller.metrics().await?;
+        let lines = metrics.lines().filter_map(|line| line.strip_prefix(&start));
+        let counts = lines.filter_map(|rest| rest.split(' ').next_back()?.parse::<u64>().ok());
+        Ok(counts.sum())
     }
 
     /// A browser that finds every host of these tests at Traefik.

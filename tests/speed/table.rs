@@ -13,6 +13,7 @@ use k8s_openapi::{ByteString, api::core::v1::Secret, api::networking::v1::Ingres
 use kube::api::ObjectMeta;
 use serde_json::{Value, json};
 use vestibule::{
+    dataplane::DataPlane,
     published::{Access, Installation},
     resolve::{
         Change, Place, Resolution, Settings, project_identity_provider, project_ingress,
@@ -32,6 +33,7 @@ pub(super) fn build(services: usize) -> anyhow::Result<()> {
     let mut resolution = Resolution::new(Arc::new(Settings {
         installation: Arc::clone(&installation),
         place: Place::Replica,
+        data_planes: vec![DataPlane::IngressNginx, DataPlane::Traefik],
     }));
     resolution.apply(provider("https://id.corp.example")?);
     resolution.apply(secret());

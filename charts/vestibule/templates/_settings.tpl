@@ -21,6 +21,9 @@ function of these, the Ingress's namespace and its name (docs/install.md), so th
 {{- range .Values.ingressClasses }}
 - --ingress-class={{ . }}
 {{- end }}
+{{- range .Values.dataPlanes }}
+- --data-plane={{ . }}
+{{- end }}
 - --public-scheme={{ .Values.publicScheme }}
 {{- if .Values.insecureHttp }}
 - --insecure-http
@@ -52,4 +55,9 @@ function of these, the Ingress's namespace and its name (docs/install.md), so th
 {{- if has .Release.Namespace (list "kube-system" "kube-public" "kube-node-lease") -}}
 {{- fail (printf "Vestibule reads the Secrets of the namespace it is installed in; %s is not a place for that. Install it into a namespace of its own: --namespace vestibule --create-namespace." .Release.Namespace) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* CEL: the names that an Ingress is served under besides those in its rules. Takes the variable that holds it. */}}
+{{- define "vestibule.aliasesOf" -}}
+{{ . }}.metadata.?annotations[?'nginx.ingress.kubernetes.io/server-alias'].orValue('').lowerAscii().split(',').map(alias, alias.trim()).filter(alias, alias != '')
 {{- end -}}

@@ -170,6 +170,46 @@ fn an_ingress_can_opt_out_of_a_service_that_targets_it_and_both_are_told() {
     assert_eq!(bench.ingress_reasons("docs/wiki"), [Reason::OptedOut]);
 }
 
+/// Somebody who may write ProtectedServices, and no Ingresses, takes the policy away and leaves one behind that looks
+/// as if it had been made from annotations.
+#[test]
+fn a_forged_derived_service_opens_nothing() {
+    let mut bench = Bench::usual();
+    bench.apply(&ingress("docs/plain", &["plain.corp.example"], ""));
+    bench.apply(&psvc("plain-policy", "plain", STAFF)).obey();
+    let uid = bench.ingresses[&key("docs/plain")].metadata.uid.clone();
+    for owner in [uid.as_deref(), Some("uid-other"), None] {
+        bench.forge_derived("docs/plain", owner);
+        bench.delete("ProtectedService", "docs/plain-policy");
+        assert_eq!(bench.access("docs/plain"), "PolicyMissing", "{owner:?}");
+        bench.obey();
+        assert!(bench.auth_url("docs/plain").is_some(), "{owner:?}");
+        assert_eq!(bench.access("docs/plain"), "PolicyMissing", "{owner:?}");
+        bench.apply(&psvc("plain-policy", "plain", STAFF)).obey();
+    }
+    // The right way is open: the Ingress itself asks, and stops asking.
+    bench.delete("ProtectedService", "docs/plain-policy").obey();
+    bench
+        .annotate("docs/plain", &[("vestibule.dev/protect", "true")])
+        .obey();
+    bench
+        .annotate("docs/plain", &[("vestibule.dev/protect", "")])
+        .obey();
+    assert_eq!(bench.auth_url("docs/plain"), None);
+}
+
+#[test]
+fn what_a_service_asked_for_stays_although_the_ingress_asked_before_it() {
+    let mut bench = Bench::usual();
+    bench.apply(&psvc("wiki-policy", "wiki", STAFF)).obey();
+    bench
+        .annotate("docs/wiki", &[("vestibule.dev/protect", "")])
+        .obey();
+    bench.delete("ProtectedService", "docs/wiki-policy").obey();
+    assert_eq!(bench.access("docs/wiki"), "PolicyMissing");
+    assert!(bench.auth_url("docs/wiki").is_some());
+}
+
 #[test]
 fn a_provider_or_secret_that_goes_away_closes_and_opens_nothing() {
     let mut bench = Bench::usual();
@@ -228,7 +268,7 @@ fn what_admission_stamped_and_nobody_holds_comes_off_as_well() {
     bench.apply(USUAL);
     let values = bench.writes().into_iter().find_map(|plan| match plan {
         Plan::Annotations {
-            action: AnnotationAction::Write(values),
+            action: AnnotationAction::Write { values, .. },
             ..
         } => Some(values),
         _ => None,

@@ -8,9 +8,10 @@ use std::{
 
 use super::{Change, World, Write};
 use crate::{
-    policy::HostPattern,
+    policy::{Host, HostPattern},
     resolve::{
-        IdentityProvider, Ingress, KeyState, ProtectedService, Spec, Unit, few::Few, host, provider,
+        IdentityProvider, Ingress, KeyState, ProtectedService, Spec, Unit, covering, few::Few,
+        host, provider,
     },
     resource::{Key, endpoint_ingress_name},
 };
@@ -95,12 +96,30 @@ impl World {
                 users.insert(key.clone());
             }
         }
-        let is_endpoint = |ingress: &Ingress| ingress.is_endpoint;
-        if old.as_deref().is_some_and(is_endpoint) || new.as_deref().is_some_and(is_endpoint) {
+        let endpoints = [&old, &new].into_iter().flatten();
+        let endpoints: Vec<_> = endpoints
+            .filter(|ingress| ingress.is_endpoint)
+            .cloned()
+            .collect();
+        if !endpoints.is_empty() {
             self.touch_endpoint(&key.name);
         }
+        // It tells replicas too which sessions of its host count.
+        let hosts = endpoints.iter().flat_map(|ingress| &ingress.rules);
+        let hosts = hosts.filter_map(|rule| rule.host.as_ref().ok().cloned());
+        self.touched.hosts.extend(hosts);
         let before = self.links(&key);
+        self.touched.hosts.extend(self.reached_by(&key));
+        let is_broad = new
+            .as_ref()
+            .is_some_and(|new| !new.is_endpoint && covering::is_broad(new));
+        if is_broad {
+            self.index.broad.insert(key.clone());
+        } else {
+            self.index.broad.remove(&key);
+        }
         self.subjects.entry(key.clone()).or_default().ingress = new;
+        self.touched.hosts.extend(self.reached_by(&key));
         self.relink(key, before);
     }
 
@@ -187,6 +206,11 @@ impl World {
                 let name = endpoint_ingress_name(host).into();
                 self.index.endpoints.insert(name, host.clone());
             }
+            put_below(
+                &mut self.index.below,
+                host,
+                !self.settings.data_planes.is_empty(),
+            );
             let served = self.index.hosts.entry(host.clone()).or_default();
             served.by.insert(key.clone());
         }
@@ -229,6 +253,43 @@ impl World {
         let targets = before.targets.into_iter().chain(after.targets);
         self.touched.subjects.extend(targets);
         self.touched.subjects.insert(key);
+    }
+
+    /// Hosts that an Ingress does not name and might be sent requests for.
+    fn reached_by(&self, key: &Key) -> BTreeSet<HostPattern> {
+        if self.settings.data_planes.is_empty() {
+            return BTreeSet::new();
+        }
+        if self.index.broad.contains(key) {
+            return self.index.hosts.keys().cloned().collect();
+        }
+        let ingress = self.ingress(key).into_iter();
+        let wildcards = ingress
+            .flat_map(|ingress| &ingress.rules)
+            .filter_map(|rule| match &rule.host {
+                Ok(HostPattern::Wildcard(suffix)) => self.index.below.get(suffix),
+                Ok(HostPattern::Exact(_)) | Err(_) => None,
+            });
+        wildcards.flatten().cloned().collect()
+    }
+
+    /// Notes which Ingresses are sent requests for a host without naming it; gives those that are or were.
+    fn note_takers(&mut self, host: &HostPattern, took: BTreeSet<Key>) -> BTreeSet<Key> {
+        let facts = self.host_facts(host);
+        let take = facts.map(|facts| facts.takers.clone()).unwrap_or_default();
+        for taker in took.difference(&take) {
+            if let Some(hosts) = self.index.takes.get_mut(taker) {
+                hosts.remove(host);
+                if hosts.is_empty() {
+                    self.index.takes.remove(taker);
+                }
+            }
+        }
+        for taker in &take {
+            let hosts = self.index.takes.entry(taker.clone()).or_default();
+            hosts.insert(host.clone());
+        }
+        took.into_iter().chain(take).collect()
     }
 
     fn forget_if_void(&mut self, key: &Key) {
@@ -319,12 +380,16 @@ impl World {
         units.extend(endpoints.into_iter().map(Unit::Endpoint));
         for subject in &subjects {
             hosts.extend(self.hosts_of(subject));
+            hosts.extend(self.reached_by(subject));
         }
         for host in hosts {
             if self.settings.controller().is_some() {
                 units.push(Unit::Endpoint(endpoint_ingress_name(&host).into()));
             }
+            let facts = self.host_facts(&host);
+            let took = facts.map(|facts| facts.takers.clone()).unwrap_or_default();
             if self.work_out_facts(&host) {
+                subjects.extend(self.note_takers(&host, took));
                 // Nobody signs in with any provider while the auth host is shared.
                 if host::is_auth_host(self, &host) {
                     units.extend(self.providers.keys().cloned().map(Unit::Provider));
@@ -385,6 +450,7 @@ impl World {
             if self.settings.controller().is_some() {
                 self.index.endpoints.remove(&*endpoint_ingress_name(host));
             }
+            take_below(&mut self.index.below, host);
             let served = self.index.hosts.remove(host);
             return served.is_some_and(|served| served.facts.is_some());
         }
@@ -392,6 +458,33 @@ impl World {
         let served = self.index.hosts.entry(host.clone()).or_default();
         let before = served.facts.replace(Box::new(facts));
         before != served.facts
+    }
+}
+
+/// Notes that there is such a host, if it is worth noting.
+fn put_below(
+    below: &mut BTreeMap<Host, BTreeSet<HostPattern>>,
+    host: &HostPattern,
+    is_worth_it: bool,
+) {
+    if let HostPattern::Exact(name) = host
+        && is_worth_it
+        && let Some(above) = name.parent().and_then(Host::parse)
+    {
+        below.entry(above).or_default().insert(host.clone());
+    }
+}
+
+/// Notes that there is no more.
+fn take_below(below: &mut BTreeMap<Host, BTreeSet<HostPattern>>, host: &HostPattern) {
+    if let HostPattern::Exact(name) = host
+        && let Some(above) = name.parent()
+        && let Some(hosts) = below.get_mut(above)
+    {
+        hosts.remove(host);
+        if hosts.is_empty() {
+            below.remove(above);
+        }
     }
 }
 

@@ -124,6 +124,8 @@ async fn both_components_get_the_same_settings() -> Result<()> {
     controller
     --instance=vestibule
     --namespace=vestibule
+    --data-plane=ingress-nginx
+    --data-plane=traefik
     --public-scheme=https
     --endpoint-prefix=/oauth2
     --identity-header=X-Auth-Request-User
@@ -145,6 +147,8 @@ async fn both_components_get_the_same_settings() -> Result<()> {
     auth
     --instance=vestibule
     --namespace=vestibule
+    --data-plane=ingress-nginx
+    --data-plane=traefik
     --public-scheme=https
     --endpoint-prefix=/oauth2
     --identity-header=X-Auth-Request-User
@@ -336,17 +340,22 @@ async fn the_auth_host_is_routed_as_the_controller_routes_the_hosts_it_protects(
         name: "vestibule-auth.corp.example".into(),
         host: HostPattern::parse("auth.corp.example").unwrap(),
         class: Class::Field("public".into()),
+        sessions: vestibule::resolve::Sessions::All,
         prefix: "/oauth2".into(),
         service_name: "vestibule-auth".into(),
         service_port: ServicePort::Name("public".into()),
     };
     let options = controller_options(object(&objects, "Deployment", "vestibule-controller")?)?;
-    let endpoint = serde_json::to_value(endpoint.manifest(&options.installation()?))?;
+    let endpoint = serde_json::to_value(
+        endpoint.manifest(&options.installation()?, vestibule::policy::Moment(0)),
+    )?;
     let annotations = "/metadata/annotations";
     assert_eq!(ingress.pointer(annotations), endpoint.pointer(annotations));
     // Endpoint Ingresses leave TLS to the Ingress that they join; this one joins none.
     let mut spec = endpoint.pointer("/spec").cloned().unwrap();
     spec["tls"] = json!([{"hosts": ["auth.corp.example"]}]);
+    // And it takes all of the host, which has nothing else to serve.
+    spec["rules"][0]["http"]["paths"][0]["path"] = json!("/");
     assert_eq!(ingress.pointer("/spec"), Some(&spec));
     Ok(())
 }

@@ -84,6 +84,7 @@ impl Bench {
             protected_service: "demo/wiki".into(),
             display_name: None,
             access: Access::Open(Arc::new(policy())),
+            disclosed: vec![],
             upstream_headers: vec![UpstreamHeader {
                 name: "X-Auth-Request-User".into(),
                 source: HeaderSource::Subject,

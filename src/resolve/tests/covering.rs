@@ -1,0 +1,200 @@
+//! Ingresses of others that are sent requests for a host which they do not name, and what becomes of its sessions.
+
+use super::*;
+use crate::policy::Moment;
+
+/// An Ingress of namespace `evil` with this spec and these annotations.
+fn trap(spec: &str, annotations: &str) -> String {
+    format!(
+        "
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: trap, namespace: evil, uid: uid-trap, annotations: {{{annotations}}}}}
+spec: {spec}
+"
+    )
+}
+
+const BACKEND: &str = "{service: {name: trap, port: {number: 80}}}";
+
+fn rule(host: &str, path: &str) -> String {
+    let host = match host {
+        "" => String::new(),
+        host => format!("host: {host:?}, "),
+    };
+    format!("{{{host}http: {{paths: [{{path: {path:?}, pathType: Prefix, backend: {BACKEND}}}]}}}}")
+}
+
+fn rules(host: &str, path: &str) -> String {
+    format!("{{ingressClassName: nginx, rules: [{}]}}", rule(host, path))
+}
+
+#[test]
+fn whoever_is_sent_requests_for_a_host_without_naming_it_shares_it() {
+    let alias = |names: &str| format!("nginx.ingress.kubernetes.io/server-alias: {names:?}");
+    let regex = "nginx.ingress.kubernetes.io/use-regex: \"true\"";
+    let long = format!("/{}", "x".repeat(60));
+    let own = rules("evil.example", "/");
+    let traefik_only = [
+        (rules("*.corp.example", "/"), String::new()),
+        (rules("*.corp.example", "/a"), String::new()),
+        (rules("", &long), String::new()),
+        (rules("", &format!("/(.*|{long})")), regex.to_owned()),
+        (own.clone(), alias("evil2.example, *.corp.example")),
+        (
+            rules("", "/"),
+            "nginx.ingress.kubernetes.io/canary: \"true\"".to_owned(),
+        ),
+        (
+            rules("*.corp.example", "/").replace("ingressClassName: nginx, ", ""),
+            String::new(),
+        ),
+        (
+            format!(
+                "{{ingressClassName: nginx, defaultBackend: {BACKEND}, rules: [{{host: \"*.corp.example\"}}]}}"
+            ),
+            String::new(),
+        ),
+    ];
+    let everywhere = [
+        (own.clone(), alias("WIKI.corp.example")),
+        (own.clone(), alias("a.example,wiki.corp.example.")),
+    ];
+    let nowhere = [
+        (rules("", "/"), String::new()),
+        (rules("*.example", "/"), String::new()),
+        (rules("*.wiki.corp.example", "/"), String::new()),
+        (own.clone(), alias("other.corp.example")),
+        (
+            rules("*.corp.example", "/").replace("nginx", "other"),
+            String::new(),
+        ),
+        (
+            format!("{{ingressClassName: nginx, defaultBackend: {BACKEND}}}"),
+            String::new(),
+        ),
+    ];
+    let mut cases = 0;
+    let mut judge = |traps: &[(String, String)], traefik: bool, nginx: bool| {
+        for (spec, annotations) in traps {
+            for (plane, expected) in [
+                (DataPlane::Traefik, traefik),
+                (DataPlane::IngressNginx, nginx),
+            ] {
+                let mut bench = Bench::behind(controller(), &[plane]);
+                bench.apply(USUAL).obey();
+                bench.apply(&trap(spec, annotations)).obey();
+                let what = format!("{plane:?} {spec} {annotations}");
+                let told = bench.ingress_reasons("evil/trap");
+                if expected {
+                    assert_eq!(bench.ready("docs/wiki"), "False HostShared", "{what}");
+                    assert_eq!(bench.ingress_reasons("docs/wiki"), [Reason::HostShared]);
+                    assert!(told.contains(&Reason::HostShared), "{what}: {told:?}");
+                    let message = bench.report("docs/wiki").verdicts.pop().unwrap().message;
+                    assert!(message.contains("evil/trap does not name it"), "{message}");
+                } else {
+                    assert_eq!(bench.ready("docs/wiki"), "True Ready", "{what}");
+                    assert!(!told.contains(&Reason::HostShared), "{what}");
+                }
+                bench.delete("Ingress", "evil/trap").obey();
+                assert_eq!(bench.ready("docs/wiki"), "True Ready", "{what}");
+                cases += 1;
+            }
+        }
+    };
+    judge(&traefik_only, true, false);
+    judge(&everywhere, true, true);
+    judge(&nowhere, false, false);
+    assert_eq!(cases, 32);
+}
+
+#[test]
+fn an_ingress_of_the_same_namespace_may_take_what_it_likes() {
+    let mut bench = Bench::usual();
+    bench
+        .apply(&ingress("docs/any", &["*.corp.example"], ""))
+        .obey();
+    assert_eq!(bench.ready("docs/wiki"), "True Ready");
+    assert_eq!(bench.ingress_reasons("docs/any"), []);
+}
+
+/// What is left over of a host that is protected by its paths is left to everybody.
+#[test]
+fn a_host_without_a_rule_for_everything_leaves_the_rest_to_rules_without_a_host() {
+    for spec in [
+        rules("", "/"),
+        format!("{{ingressClassName: nginx, defaultBackend: {BACKEND}}}"),
+    ] {
+        let mut bench = Bench::usual();
+        let part = ingress(
+            "docs/part",
+            &["part.corp.example"],
+            "vestibule.dev/protect: \"true\"",
+        );
+        bench.apply(&part.replace("path: /,", "path: /app,")).obey();
+        assert_eq!(bench.ready("docs/part"), "True Ready");
+        bench.apply(&trap(&spec, "")).obey();
+        assert_eq!(bench.ready("docs/part"), "False HostShared", "{spec}");
+        assert_eq!(bench.ready("docs/wiki"), "True Ready", "{spec}");
+    }
+}
+
+#[test]
+fn the_auth_host_is_covered_by_nobody_else_either() {
+    for (spec, is_shared) in [
+        (rules("*.corp.example", "/"), true),
+        (rules("", "/"), false),
+        (rules("", "/oauth2/callback/corp/and/much/more/of/it"), true),
+    ] {
+        for place in [controller(), Place::Replica] {
+            let mut bench = Bench::new(place);
+            bench.apply(USUAL).obey();
+            bench
+                .apply(&ingress("vestibule/auth-host", &["auth.corp.example"], ""))
+                .obey();
+            bench.apply(&trap(&spec, "")).obey();
+            let entry = bench.host("auth.corp.example");
+            let shared = entry.is_some_and(|entry| entry.no_sessions.is_some());
+            assert_eq!(shared, is_shared, "{spec}");
+        }
+    }
+}
+
+/// Sessions that others may have seen stay void after they have gone, whoever looks, and however often.
+#[test]
+fn a_shared_host_has_no_sessions_and_later_only_new_ones() {
+    let shared_since = Moment(1_800_000_000);
+    let host = "wiki.corp.example";
+    for intruder in [
+        ingress("evil/trap", &[host], ""),
+        trap(&rules("*.corp.example", "/"), ""),
+    ] {
+        let mut bench = Bench::usual();
+        let counts =
+            |bench: &Bench, at: u64| bench.service("docs/wiki").unwrap().counts(host, Moment(at));
+        assert!(counts(&bench, 1));
+        bench.apply(&intruder);
+        assert!(!counts(&bench, shared_since.0 + 1), "at once");
+        bench.obey();
+        assert!(!counts(&bench, shared_since.0 + 1));
+        bench.delete("Ingress", "evil/trap");
+        assert!(
+            !counts(&bench, shared_since.0 + 1),
+            "until the endpoint Ingress says since when"
+        );
+        bench.obey();
+        assert!(!counts(&bench, shared_since.0), "seen by others");
+        assert!(counts(&bench, shared_since.0 + 1), "begun later");
+        let service = bench.service("docs/wiki").unwrap();
+        assert_eq!(service.counts_since(host), Some(Moment(shared_since.0 + 1)));
+        assert!(service.counts("other.corp.example", Moment(1)));
+        assert_eq!(bench.ready("docs/wiki"), "True Ready");
+        assert_eq!(bench.writes(), []);
+        // What nobody understands counts as the worst.
+        bench.annotate(
+            "vestibule/vestibule-wiki.corp.example",
+            &[("vestibule.dev/sessions", "all of them")],
+        );
+        assert!(!counts(&bench, u64::MAX));
+    }
+}
