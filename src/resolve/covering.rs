@@ -56,7 +56,7 @@ pub(super) fn takers(world: &World, host: &HostPattern) -> BTreeSet<Key> {
 /// Whether an Ingress may match hosts that no wildcard in its rules covers.
 pub(super) fn is_broad(ingress: &Ingress) -> bool {
     ingress.default_backend.is_some()
-        || ingress.rules.iter().any(|rule| is_hostless(rule))
+        || ingress.rules.iter().any(is_hostless)
         || server_aliases(&ingress.nginx).is_some()
 }
 
