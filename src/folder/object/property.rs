@@ -17,7 +17,9 @@ pub fn holds(data: &[u8]) {
         return;
     };
     let file: Arc<str> = "hostile.yaml".into();
-    let lines = u32::try_from(text.lines().count()).unwrap_or(u32::MAX);
+    // YAML ends a line at a CR alone as well.
+    let lines = text.split(['\n', '\r']).count();
+    let lines = u32::try_from(lines).unwrap_or(u32::MAX);
     for document in &documents {
         let json = document.to_json();
         let written = json.to_string();
