@@ -13,7 +13,6 @@ mod callback;
 mod finish;
 mod gate;
 mod metrics;
-mod notices;
 mod other_origin;
 mod page;
 mod sign_out;

@@ -5,6 +5,7 @@
 //! with line and column (`finding`); what is in force is shown (`status`, `metrics`). The session keys live in a
 //! folder of their own (`key_ring`).
 
+mod asked;
 mod check;
 mod contents;
 mod files;

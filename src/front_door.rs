@@ -14,6 +14,7 @@ mod body;
 mod forward;
 mod forwarded;
 mod headers;
+mod metrics;
 mod page;
 #[cfg(any(test, fuzzing))]
 pub mod property;
@@ -32,8 +33,8 @@ use http::{
 use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
 
-pub use self::settings::Settings;
 use self::{asked::Asked, body::Upload, page::Problem, upstream::Upstreams};
+pub use self::{metrics::Metrics, settings::Settings};
 use crate::{
     auth::{Answer, Gate, IdentityHeaders, Question, Refusal, audience, is_foreign},
     policy::Audience,
@@ -49,6 +50,7 @@ struct Inner {
     endpoint: TowerToHyperService<Router>,
     upstreams: Upstreams,
     settings: Settings,
+    metrics: Metrics,
 }
 
 /// What happens to a request whose host is known.
@@ -68,11 +70,23 @@ impl FrontDoor {
     /// router.
     #[must_use]
     pub fn new(gate: Arc<Gate>, endpoint: Router, settings: Settings) -> Self {
+        Self::counted(gate, endpoint, settings, Metrics::default())
+    }
+
+    /// The same, counting with these.
+    #[must_use]
+    pub fn counted(
+        gate: Arc<Gate>,
+        endpoint: Router,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> Self {
         Self(Arc::new(Inner {
             gate,
             endpoint: TowerToHyperService::new(endpoint),
             upstreams: Upstreams::new(&settings),
             settings,
+            metrics,
         }))
     }
 }
@@ -102,15 +116,15 @@ impl Inner {
     async fn answer(self: &Arc<Self>, mut request: Request<Body>) -> Response<Body> {
         let asked = match Asked::read(&request) {
             Ok(asked) => asked,
-            Err(problem) => return page::show(&problem, request.headers().get(ACCEPT)),
+            Err(problem) => return self.stop(&problem, request.headers().get(ACCEPT)),
         };
         asked.settle(&mut request);
         let headers = request.headers_mut();
         if headers.contains_key(TRANSFER_ENCODING) && !upstream::is_chunked(headers) {
-            return page::show(&Problem::Coding, headers.get(ACCEPT));
+            return self.stop(&Problem::Coding, headers.get(ACCEPT));
         }
         let origin = self.gate.installation().origin;
-        if upgrade::asks(headers) && is_foreign(headers, &asked.host, origin) {
+        if upgrade::asks(headers) && is_foreign(headers, asked.host.as_str(), origin) {
             // Judged as if nobody were signed in: browsers send cookies with a WebSocket from any page of the same site.
             headers::strip_our_cookies(headers);
         }
@@ -131,8 +145,14 @@ impl Inner {
         }
     }
 
+    /// What a client is told whose request gets no further.
+    fn stop(&self, problem: &Problem, accepted: Option<&HeaderValue>) -> Response<Body> {
+        self.metrics.stopped(problem.name());
+        page::show(problem, accepted)
+    }
+
     fn way(&self, request: &Request<Body>, asked: &Asked) -> Way {
-        let stop = |problem| Way::Stop(page::show(&problem, request.headers().get(ACCEPT)));
+        let stop = |problem| Way::Stop(self.stop(&problem, request.headers().get(ACCEPT)));
         if self.gate.is_auth_host(asked.host.as_str()) {
             return Way::Endpoint;
         }
@@ -163,7 +183,7 @@ impl Inner {
         target: &str,
         table: &Table,
     ) -> Way {
-        let stop = |problem| Way::Stop(page::show(&problem, request.headers().get(ACCEPT)));
+        let stop = |problem| Way::Stop(self.stop(&problem, request.headers().get(ACCEPT)));
         let upstream = Arc::clone(&route.upstream);
         let Some(id) = &route.service else {
             return Way::Service(upstream, None);
@@ -177,15 +197,19 @@ impl Inner {
             target: Some(target),
             headers: request.headers(),
         };
+        let address = || {
+            let origin = self.gate.installation().origin;
+            origin.of(asked.host.as_str())
+        };
         match self.gate.judge(&question) {
             Answer::Pass(identity) => Way::Service(upstream, Some(identity)),
             Answer::SignIn if audience(request.headers()) == Audience::Program => {
-                stop(Problem::SignInNeeded(asked.host.clone()))
+                stop(Problem::SignInNeeded(address()))
             }
             Answer::SignIn | Answer::Refuse(Refusal { page_follows: true }) => {
                 Way::Stop(self.to_start(service, request.method(), target))
             }
-            Answer::Refuse(_) => stop(Problem::Refused(asked.host.clone())),
+            Answer::Refuse(_) => stop(Problem::Refused(address())),
         }
     }
 

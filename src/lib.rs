@@ -10,6 +10,7 @@ pub mod file_watch;
 pub mod folder;
 pub mod front_door;
 pub mod import;
+pub mod notices;
 pub mod policy;
 pub mod provider;
 pub mod published;

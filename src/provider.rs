@@ -14,6 +14,7 @@ mod id_token;
 mod issuer;
 mod json;
 mod keys;
+mod limits;
 mod metrics;
 mod oidc;
 mod resolver;
@@ -44,6 +45,7 @@ use crate::{
 pub use error::{Distrust, ProviderError};
 #[cfg(fuzzing)]
 pub use id_token::property as id_token_property;
+pub use limits::Limits;
 pub use metrics::Metrics;
 
 /// All identity providers, as this process knows them. Cheap to clone; clones share what was fetched.
@@ -55,6 +57,7 @@ struct Known {
     clock: Clock,
     observations: mpsc::Sender<Observation>,
     metrics: Metrics,
+    limits: Limits,
     client: reqwest::Client,
     /// By the name of the IdentityProvider, so that there are never more than its administrators made.
     issuers: Mutex<HashMap<Arc<str>, Arc<Issuer>>>,
@@ -135,6 +138,17 @@ impl Providers {
     /// Knows no provider yet: each is discovered when the first person needs it.
     #[must_use]
     pub fn new(clock: Clock, observations: mpsc::Sender<Observation>, metrics: Metrics) -> Self {
+        Self::within(Limits::default(), clock, observations, metrics)
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub fn within(
+        limits: Limits,
+        clock: Clock,
+        observations: mpsc::Sender<Observation>,
+        metrics: Metrics,
+    ) -> Self {
         // Both crates guess a provider from their features and panic if there are two; an error means that
         // one was installed before, by main or by another of us.
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
@@ -143,7 +157,8 @@ impl Providers {
             clock,
             observations,
             metrics,
-            client: http::client(),
+            limits,
+            client: http::client(limits),
             issuers: Mutex::default(),
         }))
     }
@@ -179,7 +194,9 @@ impl Providers {
             Some(_) => return Err(untrusted(settings, Distrust::CallbackIssuer)),
             None => return Err(untrusted(settings, Distrust::CallbackIssuerMissing)),
         }
-        let tokens = oidc::redeem(issuer.outgoing(), &metadata, settings, callback).await?;
+        let redeemed = oidc::redeem(issuer.outgoing(), &metadata, settings, callback).await;
+        self.observe_client(settings, redeemed.as_ref().err());
+        let tokens = redeemed?;
         let token = self
             .verify(&issuer, &metadata, settings, callback, &tokens.id_token)
             .await?;
@@ -192,6 +209,27 @@ impl Providers {
             }
         };
         claims::signed_in(settings, token, userinfo)
+    }
+
+    /// Fetches the discovery document, unless it is known from a moment ago.
+    ///
+    /// # Errors
+    /// As `authorization_url`.
+    pub async fn discover(&self, settings: &Arc<ProviderSettings>) -> Result<(), ProviderError> {
+        self.issuer(settings).metadata().await.map(drop)
+    }
+
+    /// Whether the provider knows this client shows in what it makes of a code, made-up ones included.
+    fn observe_client(&self, settings: &ProviderSettings, failure: Option<&ProviderError>) {
+        let failure = match failure {
+            None | Some(ProviderError::Refused { .. }) => None,
+            Some(error @ ProviderError::Misconfigured { .. }) => Some(error.to_string().into()),
+            Some(_) => return,
+        };
+        let provider = settings.name.clone();
+        // Full: somebody else's news is still being read, and the next sign-in tells again.
+        let observation = Observation::Client { provider, failure };
+        let _ = self.0.observations.try_send(observation);
     }
 
     async fn verify(
@@ -240,6 +278,7 @@ impl Providers {
             self.0.metrics.clone(),
             settings.name.clone(),
             plain_http,
+            self.0.limits,
         );
         let observations = self.0.observations.clone();
         let issuer = Issuer::new(

@@ -6,14 +6,20 @@
 //! chosen it. Checks have threads of their own (`checks`).
 
 mod admin;
+mod admin_names;
 mod checks;
 mod connection;
+mod descriptors;
 mod http1;
 mod http2;
+mod limits;
+mod metrics;
+mod places;
 mod redirect;
+mod stall;
 mod tls;
 
-use std::{convert::Infallible, io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io::ErrorKind, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -23,42 +29,29 @@ use hyper::{
 };
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::OwnedSemaphorePermit,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
     admin::{Readiness, admin_router},
+    admin_names::AdminNames,
     checks::CheckListener,
     connection::Connection,
+    descriptors::connections_that_fit,
+    limits::Limits,
+    metrics::{ListenerMetrics, Metrics},
     redirect::Redirect,
     tls::{CertificateFiles, Certificates, Fault, NoTls, Tls},
 };
-use self::{connection::OnConnection, http1::Answers};
-
-/// What a listener puts up with.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Until the request's headers are complete; also how long an idle connection is kept.
-    pub header_timeout: Duration,
-    /// Until TLS is agreed on.
-    pub handshake_timeout: Duration,
-    /// With TLS, where anybody may come: until a client takes some of what is sent to it.
-    pub write_timeout: Duration,
-    /// Octets of request line and headers. Larger than what nginx passes (8 KiB targets escaped
-    /// threefold, 32 KiB of headers), since a 431 to nginx is a 500 to the user.
-    pub header_bytes: usize,
-    /// Connections at once; more wait in the kernel's queue.
-    pub connections: usize,
-    /// How long requests in flight may take once the listener closes.
-    pub drain: Duration,
-}
+use self::{connection::OnConnection, http1::Answers, places::Places, stall::Stalling};
 
 /// A bound socket that is not served yet.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
     limits: Limits,
+    metrics: ListenerMetrics,
 }
 
 /// Who is at the other end of the connection; in the extensions of every request.
@@ -67,21 +60,6 @@ pub struct Peer(pub SocketAddr);
 
 /// Connections that wait to be accepted.
 const QUEUE: u32 = 1024;
-
-// === impl Limits ===
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            header_timeout: Duration::from_secs(30),
-            handshake_timeout: Duration::from_secs(10),
-            write_timeout: Duration::from_secs(60),
-            header_bytes: 96 * 1024,
-            connections: 10_000,
-            drain: Duration::from_secs(20),
-        }
-    }
-}
 
 // === impl Listener ===
 
@@ -97,7 +75,11 @@ impl Listener {
             socket.listen(QUEUE)
         };
         let socket = listen().map_err(|e| cannot_listen(address, &e))?;
-        Ok(Self { socket, limits })
+        Ok(Self {
+            socket,
+            limits,
+            metrics: ListenerMetrics::default(),
+        })
     }
 
     /// The address that was bound, with the port the system chose if 0 was asked for.
@@ -106,6 +88,12 @@ impl Listener {
     /// If the socket is gone.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.socket.local_addr()
+    }
+
+    /// Counts its connections with these.
+    #[must_use]
+    pub fn counted(self, metrics: ListenerMetrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// Serves HTTP/1.1 until `stop`, then lets requests in flight finish.
@@ -121,6 +109,7 @@ impl Listener {
     {
         let limits = self.limits;
         self.converse(stop, |stream, connection| {
+            let stream = Stalling::new(stream, limits.write_timeout);
             let service = OnConnection {
                 service: service.clone(),
                 connection: connection.clone(),
@@ -158,13 +147,20 @@ impl Listener {
     ) where
         F: Future<Output = ()> + Send + 'static,
     {
-        let places = Arc::new(Semaphore::new(self.limits.connections));
+        let places = Arc::new(Places::new(self.limits.connections, self.metrics.clone()));
         let connections = TaskTracker::new();
         while let Some((stream, peer, place)) = self.next(&places, &stop).await {
-            let connection = Connection::new(peer, place, connections.clone(), stop.clone());
+            let connection = Connection::new(
+                peer,
+                place,
+                Arc::clone(&places),
+                connections.clone(),
+                stop.clone(),
+            );
             connections.spawn(conversation(stream, connection));
         }
         drop(self.socket);
+        places.stop();
         connections.close();
         if tokio::time::timeout(self.limits.drain, connections.wait())
             .await
@@ -179,18 +175,25 @@ impl Listener {
 
     async fn next(
         &self,
-        places: &Arc<Semaphore>,
+        places: &Places,
         stop: &CancellationToken,
     ) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
         stop.run_until_cancelled(async {
             loop {
-                let place = Arc::clone(places).acquire_owned().await.ok()?;
                 match self.socket.accept().await {
-                    Ok((stream, peer)) => return Some((stream, peer, place)),
-                    // Out of file descriptors, mostly: wait for connections to end instead of spinning.
+                    // It waits in hand, and those behind it in the kernel's queue.
+                    Ok((stream, peer)) => return Some((stream, peer, places.take().await?)),
+                    // Out of file descriptors, mostly: others give way, instead of spinning.
                     Err(e) => {
-                        tracing::warn!(error = %e, "cannot accept a connection");
-                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        if places.is_time_to_say("cannot accept") {
+                            tracing::warn!(
+                                listener = self.metrics.name,
+                                error = %e,
+                                "cannot accept a connection; those between requests give way. If files ran out, raise \
+                                 the limit of open files, or lower --max-connections"
+                            );
+                        }
+                        places.make_room().await;
                     }
                 }
             }

@@ -1,21 +1,26 @@
-//! The options that commands share: what one installation is, how people reach it, how it logs; and those of the front
-//! door (`front_door`).
+//! The options that commands share: what one installation is, how people reach it, how it logs, its limits (`limits`);
+//! and those of the front door (`front_door`).
 //!
 //! Each is also an environment variable, `VESTIBULE_` and its name. `controller` and `auth` must be given
 //! the same ones; the Helm chart writes them once for both.
 
 mod front_door;
+mod limits;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum};
 use http::HeaderName;
 
-pub use self::front_door::{FrontDoorOptions, FrontDoorSettings};
+pub use self::{
+    front_door::{FrontDoorOptions, FrontDoorSettings},
+    limits::LimitOptions,
+};
 use crate::{
     dataplane::DataPlane,
     policy::{Host, Origin, Scheme},
     published::{IDENTITY_HEADERS, Installation},
+    server::AdminNames,
 };
 
 /// What one installation is.
@@ -115,6 +120,21 @@ pub struct PublicOptions {
     pub max_session: Duration,
 }
 
+/// Who may ask the admin listener.
+#[derive(Args, Clone, Debug)]
+pub struct AdminOptions {
+    /// A name by which the admin listener is asked for, besides addresses, names without a dot and Services' (.svc); may
+    /// be repeated
+    #[arg(
+        long = "admin-host",
+        env = "VESTIBULE_ADMIN_HOST",
+        value_name = "HOST",
+        value_delimiter = ',',
+        value_parser = host
+    )]
+    admin_hosts: Vec<Host>,
+}
+
 /// How to log.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Logs")]
@@ -158,6 +178,16 @@ pub enum DataPlaneName {
     IngressNginx,
     /// Traefik with its provider for ingress-nginx's annotations.
     Traefik,
+}
+
+// === impl AdminOptions ===
+
+impl AdminOptions {
+    /// By which names the admin listener is asked for.
+    #[must_use]
+    pub fn names(&self) -> AdminNames {
+        AdminNames::new(&self.admin_hosts)
+    }
 }
 
 // === impl InstallationOptions ===
@@ -330,6 +360,24 @@ fn span(text: &str) -> Result<Duration, String> {
         .and_then(|span| Duration::try_from(span).ok())
         .filter(|span| !span.is_zero())
         .ok_or_else(|| "a duration such as 5s or 2m".into())
+}
+
+/// Octets; K, M and G are powers of 1024, as in nginx's client_max_body_size.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match text.get(digits.len()..) {
+        Some("") => Some(1),
+        Some("k" | "K" | "Ki" | "KiB") => Some(1 << 10),
+        Some("m" | "M" | "Mi" | "MiB") => Some(1 << 20),
+        Some("g" | "G" | "Gi" | "GiB") => Some(1_u64 << 30),
+        _ => None,
+    };
+    let count: Option<u64> = digits.parse().ok();
+    count
+        .zip(unit)
+        .and_then(|(count, unit)| count.checked_mul(unit))
+        .filter(|octets| *octets > 0)
+        .ok_or_else(|| "a size such as 50M or 1G; for no limit, leave the option out".into())
 }
 
 #[cfg(test)]

@@ -19,20 +19,15 @@ mod refused;
 use std::{borrow::Cow, sync::Arc};
 
 use axum::{body::Body, extract::FromRequestParts, response::Response};
-use http::{
-    HeaderMap, HeaderName, StatusCode,
-    header::{COOKIE, HOST},
-    request::Parts,
-};
+use http::{HeaderMap, HeaderName, StatusCode, header::HOST, request::Parts};
 
 use super::{
     Endpoint, Question,
     asked::Asked,
-    notices::Notices,
-    other_origin::{is_foreign, opens_a_web_socket},
     verify::{bare, respond},
 };
 use crate::{
+    notices::Notices,
     policy::{Host, RuleAccess},
     published::{Access, Found, HostEntry, Service, ServiceId, Table},
 };
@@ -87,17 +82,11 @@ impl AuthRequest {
         {
             self.tell(&Refused::Endpoint, &asked.host);
         }
-        let mut headers = Cow::Borrowed(asked.headers());
-        let origin = self.endpoint.installation.origin;
-        if opens_a_web_socket(&headers) && is_foreign(&headers, &asked.host, origin) {
-            // Judged as if nobody were signed in, as at the front door.
-            headers.to_mut().remove(COOKIE);
-        }
         let question = Question {
             service: &service,
             host: asked.host.as_str(),
             target: target.as_deref(),
-            headers: &headers,
+            headers: asked.headers(),
         };
         respond(self.endpoint.gate.judge(&question)).map(Body::new)
     }

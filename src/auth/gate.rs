@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, HeaderValue, header::CACHE_CONTROL};
 
-use super::{Metrics, audience};
+use super::{Metrics, audience, other_origin::opens_a_web_socket};
 use crate::{
     clock::Clock,
     policy::{Audience, Decision, Identity, Visit, decide},
@@ -37,7 +37,8 @@ pub struct Question<'a> {
     pub host: &'a str,
     /// The request target, where the data plane knows it.
     pub target: Option<&'a str>,
-    /// The client's headers; only Cookie and those that show the audience are read.
+    /// The client's headers; only Cookie, those of a WebSocket's handshake and those that show the audience are
+    /// read.
     pub headers: &'a HeaderMap,
 }
 
@@ -132,9 +133,13 @@ impl Gate {
         let now = self.clock.now();
         let keys = self.keys.load();
         let jar = Jar::of(question.headers);
+        // Browsers send a host's cookies with a WebSocket that any page opens: that page is nobody here.
+        let is_foreign =
+            opens_a_web_socket(question.headers, question.host, self.installation.origin);
         let session = keys
             .as_ref()
             .as_ref()
+            .filter(|_| !is_foreign)
             .and_then(|keys| OpenSession::find(jar, self.names, keys, question.host, now));
         let who = session.as_ref().and_then(OpenSession::identity);
         let who = who.filter(|who| service.counts(question.host, who.issued_at));

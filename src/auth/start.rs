@@ -123,7 +123,7 @@ async fn start(endpoint: &Endpoint, asked: &Asked, named: Option<ServiceId>) -> 
     };
 
     if asked.audience == Audience::Program {
-        return show(Page::sign_in_needed(&asked.host));
+        return show(Page::sign_in_needed(endpoint, &asked.host));
     }
     if asked.audience == Audience::Frame {
         return show(Page::in_a_frame(endpoint, service, &asked.host, &return_to));

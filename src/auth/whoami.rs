@@ -48,7 +48,7 @@ fn answer(
         .and_then(OpenSession::identity)
         .filter(|who| now < who.ends_at);
     let Some(who) = who else {
-        return Page::sign_in_needed(&asked.host).answer(
+        return Page::sign_in_needed(endpoint, &asked.host).answer(
             endpoint,
             crate::policy::Audience::Program,
             &asked.request_id,

@@ -9,7 +9,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::endpoint::{assemble, follow_key_ring, log_observations, serve_admin, serve_router};
+use super::endpoint::{assemble, follow_key_ring, follow_observations, serve_admin, serve_router};
 use crate::{
     auth::{Proxies, Verify},
     clock::Clock,
@@ -18,8 +18,8 @@ use crate::{
         source::{self, Role},
     },
     resolve::{Place, Settings},
-    server::{CheckListener, Limits, Readiness, stop_on_signal},
-    settings::{InstallationOptions, LogOptions},
+    server::{self, CheckListener, Limits, Readiness, connections_that_fit, stop_on_signal},
+    settings::{AdminOptions, InstallationOptions, LimitOptions, LogOptions},
     telemetry,
 };
 
@@ -53,6 +53,9 @@ pub(super) struct Options {
     )]
     admin_listen: SocketAddr,
 
+    #[command(flatten)]
+    admin: AdminOptions,
+
     /// After the signal to stop: how long requests are still taken, until every proxy has noticed
     #[arg(
         long,
@@ -63,11 +66,17 @@ pub(super) struct Options {
     linger: u64,
 
     #[command(flatten)]
+    limits: LimitOptions,
+
+    #[command(flatten)]
     installation: InstallationOptions,
 
     #[command(flatten)]
     logs: LogOptions,
 }
+
+/// A connection to each listener takes a file.
+const FILES_OF_CONNECTIONS: usize = 2;
 
 const OBJECTS: &str = "the first list of every kind";
 const SESSION_KEYS: &str = "the session keys";
@@ -91,6 +100,12 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
 
     let clock = Clock::System;
     let mut registry = Registry::with_prefix("vestibule");
+    let listeners = server::Metrics::register(&mut registry);
+    let limits = options.limits.of_listeners();
+    let limits = Limits {
+        connections: connections_that_fit(limits.connections, FILES_OF_CONNECTIONS),
+        ..limits
+    };
     let watching = Metrics::default();
     watching.register_watches(&mut registry);
     let readiness = Readiness::waiting_for(&[OBJECTS, SESSION_KEYS]);
@@ -108,6 +123,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         Arc::clone(&keys),
         Proxies::AskElsewhere,
         clock,
+        options.limits.of_providers(),
         &mut registry,
     )?;
     tokio::spawn(follow_key_ring(
@@ -117,11 +133,13 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         SESSION_KEYS,
     ));
     tokio::spawn(report_when(source.ready, readiness.clone(), OBJECTS));
-    tokio::spawn(log_observations(endpoint.observations));
+    tokio::spawn(follow_observations(endpoint.observations, |_| ()));
     let (admin_address, admin) = serve_admin(
         options.admin_listen,
         readiness.clone(),
         registry,
+        options.admin.names(),
+        &listeners,
         stop.clone(),
     )
     .await
@@ -143,15 +161,21 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         stop.cancel();
         return Ok(());
     }
-    let check = CheckListener::bind(options.check_listen, Limits::default())
+    let check = CheckListener::bind(options.check_listen, limits)
         .await
-        .context("--check-listen")?;
+        .context("--check-listen")?
+        .counted(listeners.listener("check"));
     let check_address = check.address()?;
     let check = tokio::spawn(check.serve(Verify::new(endpoint.gate), stop.clone()));
-    let (public_address, public) =
-        serve_router(options.public_listen, endpoint.router, stop.clone())
-            .await
-            .context("--public-listen")?;
+    let (public_address, public) = serve_router(
+        options.public_listen,
+        limits,
+        listeners.listener("public"),
+        endpoint.router,
+        stop.clone(),
+    )
+    .await
+    .context("--public-listen")?;
     tracing::info!(check = %check_address, public = %public_address, "the auth endpoint serves");
 
     // Without the watches policy would stand still for good: better a new process.

@@ -9,11 +9,16 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use prometheus_client::registry::Registry;
 use serde::Serialize;
+use tokio::sync::mpsc;
 
 use crate::{
+    clock::Clock,
     folder::{self, Checked, Finding, FindingDocument, Paths, Severity},
+    provider::{self, Providers},
     resolve::Standalone,
+    resource::{ObjectRef, Reason},
     settings::{self, OriginalUriHeader, PublicOptions},
 };
 
@@ -38,6 +43,10 @@ pub(super) struct Options {
     /// As given to `serve`: nginx tells paths, so rules by path can be kept
     #[arg(long, env = "VESTIBULE_ORIGINAL_URI_HEADER", value_name = "NAME", value_parser = settings::original_uri_header)]
     original_uri_header: Option<OriginalUriHeader>,
+
+    /// Ask each identity provider for its discovery document too. It has to be reached from here
+    #[arg(long)]
+    ask_providers: bool,
 
     /// Warnings fail the check too
     #[arg(long)]
@@ -90,7 +99,10 @@ pub(super) fn run(options: Options) -> anyhow::Result<ExitCode> {
         front_door,
         paths_are_told: front_door || original_uri.is_some(),
     };
-    let checked = folder::check(&paths, &installation, standalone)?;
+    let mut checked = folder::check(&paths, &installation, standalone)?;
+    if options.ask_providers {
+        super::wait(ask_providers(&mut checked))?;
+    }
     let count = |severity| {
         let all = checked.findings.iter();
         all.filter(|finding| finding.severity == severity).count()
@@ -107,6 +119,29 @@ pub(super) fn run(options: Options) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Asks every provider that can be asked; one that gives no usable answer is an error where it stands.
+async fn ask_providers(checked: &mut Checked) -> anyhow::Result<()> {
+    let (observations, _) = mpsc::channel(1);
+    let metrics = provider::Metrics::register(&mut Registry::default());
+    let providers = Providers::new(Clock::System, observations, metrics);
+    let asked = checked.askable.iter().map(async |(settings, file, line)| {
+        let failure = providers.discover(settings).await.err()?;
+        Some(Finding {
+            file: file.clone(),
+            line: *line,
+            column: u32::from(*line > 0),
+            severity: Severity::Error,
+            message: failure.to_string(),
+            object: Some(ObjectRef::IdentityProvider(Arc::clone(&settings.name))),
+            reason: Some(Reason::DiscoveryFailed),
+        })
+    });
+    let failures = futures::future::join_all(asked).await;
+    checked.findings.extend(failures.into_iter().flatten());
+    checked.findings.sort();
+    Ok(())
 }
 
 fn write_text(
@@ -163,17 +198,31 @@ fn write_json(
     writeln!(out)
 }
 
-/// `FILE:LINE:COLUMN: error: MESSAGE`, with a path that an editor can follow.
+/// `FILE:LINE:COLUMN: error: MESSAGE`, with a path that an editor can follow. Whoever names a file, or writes into one,
+/// moves nobody's cursor and hides no line.
 pub(super) fn line(finding: &Finding, manifests: &Path) -> String {
     let place = match finding.place() {
         Some(place) => manifests.join(place).display().to_string(),
         None => manifests.display().to_string(),
     };
-    format!(
+    printable(&format!(
         "{place}: {}: {}",
         finding.severity.as_str(),
         finding.message
-    )
+    ))
+}
+
+/// The text with everything escaped that a terminal obeys, or that shows letters in another order.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 fn plural<'w>(number: usize, one: &'w str, many: &'w str) -> &'w str {

@@ -22,8 +22,8 @@ use crate::{
         source::{self, Role},
     },
     resolve::{Classes, Controller, Place, ServicePort, Settings},
-    server::{Readiness, stop_on_signal},
-    settings::{InstallationOptions, LogOptions},
+    server::{self, Readiness, stop_on_signal},
+    settings::{AdminOptions, InstallationOptions, LogOptions},
     telemetry,
 };
 
@@ -65,6 +65,9 @@ pub(super) struct Options {
     )]
     admin_listen: SocketAddr,
 
+    #[command(flatten)]
+    admin: AdminOptions,
+
     /// The name of this replica in the Lease and in Events; in a pod its name
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     identity: Option<String>,
@@ -103,6 +106,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let mut registry = Registry::with_prefix("vestibule");
     let metrics = Metrics::default();
     metrics.register(&mut registry);
+    let listeners = server::Metrics::register(&mut registry);
     let readiness = Readiness::waiting_for(&["the first list of every kind"]);
     let stop = CancellationToken::new();
     // Health is answered until the very end.
@@ -111,6 +115,8 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         options.admin_listen,
         readiness.clone(),
         registry,
+        options.admin.names(),
+        &listeners,
         last.clone(),
     );
     let (address, admin) = admin.await.context("--admin-listen")?;

@@ -19,8 +19,9 @@ use crate::{
     folder::Paths,
     front_door,
     policy::{Host, Origin, Scheme},
+    provider,
     published::{IDENTITY_HEADERS, Installation},
-    server::{Limits, Listener, stop_on_signal},
+    server::{AdminNames, Limits, Listener, stop_on_signal},
     settings::{LogFormat, LogOptions},
     telemetry,
 };
@@ -98,6 +99,8 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
             settings: front_door::Settings::default(),
         }),
         admin: None,
+        admin_names: AdminNames::default(),
+        providers: provider::Limits::default(),
     };
     let stop = stop_on_signal();
     introduce(&demo, origin)?;

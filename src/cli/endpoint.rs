@@ -1,6 +1,6 @@
 //! The auth endpoint, put together from its parts: the same for `auth`, `serve` and `demo`.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     provider::{self, Providers},
     published::{Installation, KeyRing, Observation, Table},
-    server::{Limits, Listener, Readiness, admin_router},
+    server::{self, AdminNames, Limits, Listener, ListenerMetrics, Readiness, admin_router},
     session::Keys,
 };
 
@@ -34,11 +34,13 @@ pub(super) fn assemble(
     keys: Arc<ArcSwap<Option<Keys>>>,
     proxies: Proxies,
     clock: Clock,
+    limits: provider::Limits,
     registry: &mut Registry,
 ) -> anyhow::Result<Parts> {
     let (observe, observations) = mpsc::channel(100);
     let metrics = auth::Metrics::register(registry);
-    let providers = Providers::new(
+    let providers = Providers::within(
+        limits,
         clock.clone(),
         observe,
         provider::Metrics::register(registry),
@@ -73,29 +75,36 @@ pub(super) async fn follow_key_ring(
     }
 }
 
-/// Logs what the endpoint learns, where no controller writes statuses.
-pub(super) async fn log_observations(mut observations: mpsc::Receiver<Observation>) {
+/// Logs what the endpoint learns, each thing once until it changes, and shows it to whoever keeps a status.
+pub(super) async fn follow_observations(
+    mut observations: mpsc::Receiver<Observation>,
+    show: impl Fn(&Observation),
+) {
+    let mut known: HashMap<(Arc<str>, bool), Option<Arc<str>>> = HashMap::new();
     while let Some(observation) = observations.recv().await {
-        match observation {
-            Observation::Discovery {
+        show(&observation);
+        let (provider, is_discovery, failure) = match observation {
+            Observation::Discovery { provider, failure } => (provider, true, failure),
+            Observation::Client { provider, failure } => (provider, false, failure),
+        };
+        let before = known.insert((Arc::clone(&provider), is_discovery), failure.clone());
+        if before.as_ref() == Some(&failure) {
+            continue;
+        }
+        let provider = &*provider;
+        match (failure, is_discovery) {
+            (Some(failure), true) => tracing::warn!(
                 provider,
-                failure: Some(failure),
-            } => {
-                tracing::warn!(
-                    provider = &*provider,
-                    failure = &*failure,
-                    "the identity provider's discovery failed"
-                );
-            }
-            Observation::Discovery {
+                failure = &*failure,
+                "the identity provider's discovery failed"
+            ),
+            (None, true) => tracing::info!(provider, "the identity provider's discovery works"),
+            (Some(failure), false) => tracing::error!(
                 provider,
-                failure: None,
-            } => {
-                tracing::info!(
-                    provider = &*provider,
-                    "the identity provider's discovery works"
-                );
-            }
+                failure = &*failure,
+                "nobody can sign in with the identity provider"
+            ),
+            (None, false) => tracing::info!(provider, "the identity provider knows this client"),
         }
     }
 }
@@ -103,10 +112,12 @@ pub(super) async fn log_observations(mut observations: mpsc::Receiver<Observatio
 /// Serves a router on an address until `stop`.
 pub(super) async fn serve_router(
     address: SocketAddr,
+    limits: Limits,
+    metrics: ListenerMetrics,
     router: Router,
     stop: CancellationToken,
 ) -> anyhow::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
-    let listener = Listener::bind(address, Limits::default()).await?;
+    let listener = Listener::bind(address, limits).await?.counted(metrics);
     let bound = listener.address()?;
     Ok((
         bound,
@@ -119,7 +130,11 @@ pub(super) async fn serve_admin(
     address: SocketAddr,
     readiness: Readiness,
     registry: Registry,
+    names: AdminNames,
+    listeners: &server::Metrics,
     stop: CancellationToken,
 ) -> anyhow::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
-    serve_router(address, admin_router(readiness, registry), stop).await
+    let metrics = listeners.listener("admin");
+    let router = names.guard(admin_router(readiness, registry));
+    serve_router(address, Limits::of_admin(), metrics, router, stop).await
 }

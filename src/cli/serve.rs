@@ -28,12 +28,17 @@ use crate::{
     folder::{self, Folder, Paths},
     front_door::{self, FrontDoor},
     policy::Host,
+    provider,
     published::Installation,
     resolve,
-    server::{Certificates, Limits, Listener, Readiness, Redirect, admin_router, stop_on_signal},
+    server::{
+        self, AdminNames, Certificates, Limits, Listener, Readiness, Redirect, admin_router,
+        connections_that_fit, stop_on_signal,
+    },
     session::Keys,
     settings::{
-        self, FrontDoorOptions, FrontDoorSettings, LogOptions, OriginalUriHeader, PublicOptions,
+        self, AdminOptions, FrontDoorOptions, FrontDoorSettings, LimitOptions, LogOptions,
+        OriginalUriHeader, PublicOptions,
     },
     telemetry,
 };
@@ -84,10 +89,16 @@ pub(super) struct Options {
     admin_listen: SocketAddr,
 
     #[command(flatten)]
+    admin: AdminOptions,
+
+    #[command(flatten)]
     public: PublicOptions,
 
     #[command(flatten)]
     front_door: FrontDoorOptions,
+
+    #[command(flatten)]
+    limits: LimitOptions,
 
     #[command(flatten)]
     log: LogOptions,
@@ -95,6 +106,11 @@ pub(super) struct Options {
 
 /// Where oauth2-proxy listens too, so that nginx's configuration stays as it is.
 const AUTH_ENDPOINT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4180);
+
+/// Files that a connection to the auth endpoint takes; and those of one to the front door, with that to the service
+/// and one that is redirected.
+const FILES_OF_A_CHECK: usize = 1;
+const FILES_OF_A_VISIT: usize = 3;
 
 /// The product on a folder, with its listeners bound.
 pub(super) struct Standalone {
@@ -106,6 +122,10 @@ pub(super) struct Standalone {
     pub(super) endpoint: Option<Listener>,
     pub(super) front_door: Option<Entrance>,
     pub(super) admin: Option<Listener>,
+    /// By which names that is asked for.
+    pub(super) admin_names: AdminNames,
+    /// What each provider may take.
+    pub(super) providers: provider::Limits,
 }
 
 /// The front door's listeners.
@@ -124,7 +144,12 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let installation = installation.map_err(anyhow::Error::msg)?;
     let front_door = options.front_door.settings(installation.origin);
     let front_door = front_door.map_err(anyhow::Error::msg)?;
-    let bind = async |address| Listener::bind(address, Limits::default()).await;
+    let limits = options.limits.of_listeners();
+    let files = FILES_OF_A_CHECK + front_door.as_ref().map_or(0, |_| FILES_OF_A_VISIT);
+    let limits = Limits {
+        connections: connections_that_fit(limits.connections, files),
+        ..limits
+    };
     let listen = options
         .listen
         .or_else(|| front_door.is_none().then_some(AUTH_ENDPOINT));
@@ -146,14 +171,20 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         state: options.state,
         original_uri,
         endpoint: match listen {
-            Some(address) => Some(bind(address).await.context("--listen")?),
+            Some(address) => Some(Listener::bind(address, limits).await.context("--listen")?),
             None => None,
         },
         front_door: match front_door {
-            Some(settings) => Some(Entrance::bind(settings).await?),
+            Some(settings) => Some(Entrance::bind(settings, limits).await?),
             None => None,
         },
-        admin: Some(bind(options.admin_listen).await.context("--admin-listen")?),
+        admin: Some(
+            Listener::bind(options.admin_listen, Limits::of_admin())
+                .await
+                .context("--admin-listen")?,
+        ),
+        admin_names: options.admin.names(),
+        providers: options.limits.of_providers(),
     };
     standalone.serve(stop_on_signal()).await
 }
@@ -186,15 +217,22 @@ impl Standalone {
                 original_uri: self.original_uri,
             },
             Clock::System,
+            self.providers,
             &mut registry,
         )?;
-        tokio::spawn(endpoint::log_observations(parts.observations));
+        let listeners = server::Metrics::register(&mut registry);
+        let seen = status.clone();
+        tokio::spawn(endpoint::follow_observations(
+            parts.observations,
+            move |observation| seen.observe(observation, Clock::System.now()),
+        ));
 
         let mut running = JoinSet::new();
         running.spawn(folder.follow(stop.clone()));
         if let Some(listener) = self.endpoint {
             let address = listener.address()?;
             let router = TowerToHyperService::new(parts.router.clone());
+            let listener = listener.counted(listeners.listener("auth"));
             running.spawn(listener.serve(router, stop.clone()));
             tracing::info!(%address, "the auth endpoint serves");
         }
@@ -202,13 +240,19 @@ impl Standalone {
             if let Some(certificates) = &entrance.certificates {
                 certificates.register(&mut registry);
             }
-            entrance.open(parts.gate, parts.router, &mut running, &stop)?;
+            let metrics = front_door::Metrics::register(&mut registry);
+            let door = (parts.gate, parts.router, metrics);
+            entrance
+                .counted(&listeners)
+                .open(door, &mut running, &stop)?;
         }
         if let Some(listener) = self.admin {
             // Everything has been read before any listener serves.
             let ready = Readiness::waiting_for(&[]);
             let router = admin_router(ready, registry).route("/status", status_route(status));
+            let router = self.admin_names.guard(router);
             let router = TowerToHyperService::new(router);
+            let listener = listener.counted(listeners.listener("admin"));
             running.spawn(listener.serve(router, stop.clone()));
         }
         running.join_all().await;
@@ -219,20 +263,24 @@ impl Standalone {
 // === impl Entrance ===
 
 impl Entrance {
-    async fn bind(settings: FrontDoorSettings) -> anyhow::Result<Self> {
+    async fn bind(settings: FrontDoorSettings, limits: Limits) -> anyhow::Result<Self> {
         let FrontDoorSettings { certificates, .. } = settings;
+        let limits = Limits {
+            handshake_timeout: settings.handshake_timeout,
+            ..limits
+        };
         Ok(Self {
             certificates: if certificates.is_empty() {
                 None
             } else {
                 Some(Certificates::open(certificates, Clock::System)?)
             },
-            listener: Listener::bind(settings.address, settings.limits)
+            listener: Listener::bind(settings.address, limits)
                 .await
                 .context("--front-door")?,
             redirect: match settings.redirect {
                 Some(address) => Some(
-                    Listener::bind(address, settings.limits)
+                    Listener::bind(address, limits)
                         .await
                         .context("--redirect-listen")?,
                 ),
@@ -242,10 +290,18 @@ impl Entrance {
         })
     }
 
+    fn counted(self, listeners: &server::Metrics) -> Self {
+        let redirect = self.redirect;
+        Self {
+            listener: self.listener.counted(listeners.listener("front_door")),
+            redirect: redirect.map(|listener| listener.counted(listeners.listener("redirect"))),
+            ..self
+        }
+    }
+
     fn open(
         self,
-        gate: Arc<Gate>,
-        endpoint: Router,
+        (gate, endpoint, metrics): (Arc<Gate>, Router, front_door::Metrics),
         running: &mut JoinSet<()>,
         stop: &CancellationToken,
     ) -> anyhow::Result<()> {
@@ -260,7 +316,7 @@ impl Entrance {
             running.spawn(listener.serve(redirect, stop.clone()));
             tracing::info!(%address, "plain HTTP is sent to https");
         }
-        let door = FrontDoor::new(gate, endpoint, self.settings);
+        let door = FrontDoor::counted(gate, endpoint, self.settings, metrics);
         match self.certificates {
             Some(certificates) => {
                 let tls = certificates.tls();

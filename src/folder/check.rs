@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     policy::Moment,
-    published::{Installation, Secret},
+    published::{Installation, ProviderSettings, Secret},
     resolve::{Change, Place, Resolution, SecretValues, Settings, Standalone},
 };
 
@@ -30,6 +30,8 @@ pub struct Checked {
     pub providers: usize,
     /// Secrets that are named, and were not looked for because no folder with secrets was given.
     pub secrets_not_checked: Vec<Arc<str>>,
+    /// The providers that could be asked, and the manifests that they stand in.
+    pub askable: Vec<(Arc<ProviderSettings>, Option<Arc<str>>, u32)>,
 }
 
 /// Reads the folder as `serve` would, and changes nothing. Where no folder with secrets is given, a secret that is not
@@ -79,11 +81,19 @@ pub fn check(
         });
     }
     current.take(&settled, resolution.world(), Vec::new(), Moment(0));
+    let askable = resolution.table().providers().map(|settings| {
+        let provider = resolution.world().provider(&settings.name);
+        let source = provider.and_then(|provider| provider.source.as_ref());
+        let file = source.map(|source| Arc::clone(&source.file));
+        let line = source.map_or(0, |source| source.line);
+        (Arc::clone(settings), file, line)
+    });
     Ok(Checked {
+        askable: askable.collect(),
         findings,
         files: contents.files(),
         services: current.services(),
-        hosts: current.hosts().count(),
+        hosts: current.host_count(),
         providers: current.providers(),
         secrets_not_checked,
     })

@@ -156,11 +156,8 @@ impl Folder {
 
     fn log_what_is_in_force(&self, what: &str) {
         let (services, providers) = (self.current.services(), self.current.providers());
-        let hosts = self.current.hosts().count();
-        let closed = self
-            .current
-            .hosts()
-            .filter(|host| host.state != "Programmed");
+        let hosts = self.current.host_count();
+        let closed = self.current.hosts_that(|host| host.state != "Programmed");
         let of = |severity| {
             let all = self.current.findings().iter();
             all.filter(|finding| finding.severity == severity).count()
@@ -169,7 +166,7 @@ impl Folder {
             manifest.files = self.contents.files(),
             services,
             hosts,
-            hosts.closed = closed.count(),
+            hosts.closed = closed,
             providers,
             errors = of(Severity::Error),
             warnings = of(Severity::Warning),

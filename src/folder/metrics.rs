@@ -60,10 +60,10 @@ impl Metrics {
 
     pub(super) fn show(&self, current: &Current) {
         for state in HostStatus::STATES {
-            let hosts = current.hosts().filter(|host| host.state_label() == state);
+            let hosts = current.hosts_that(|host| host.state_label() == state);
             self.protected_hosts
                 .get_or_create(&HostState { state })
-                .set(i64::try_from(hosts.count()).unwrap_or(i64::MAX));
+                .set(i64::try_from(hosts).unwrap_or(i64::MAX));
         }
         for severity in [Severity::Error, Severity::Warning] {
             let found = current.findings().iter();

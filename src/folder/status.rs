@@ -2,9 +2,9 @@
 //! everything that is wrong. No secret is in it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -13,9 +13,13 @@ use arc_swap::ArcSwap;
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use serde::Serialize;
 
-use super::finding::Finding;
+use super::{
+    asked::{AnsweredDocument, Asked},
+    finding::Finding,
+};
 use crate::{
     policy::Moment,
+    published::Observation,
     resolve::{Plan, Settled, Unit, World},
     resource::{HostStatus, IdentityProviderStatus, Key, ProtectedServiceStatus},
 };
@@ -28,7 +32,11 @@ pub struct Status(Arc<Shared>);
 struct Shared {
     current: ArcSwap<Current>,
     read_at: AtomicU64,
+    /// By the name of the provider, so that there are never more than manifests made.
+    asked: Mutex<BTreeMap<Arc<str>, Asked>>,
 }
+
+static NOT_ASKED: Asked = Asked::NEVER;
 
 /// What is shown, but for the time of the last look.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +87,10 @@ struct ProviderDocument<'s> {
     conditions: Vec<ConditionDocument<'s>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     issuer: Option<&'s str>,
+    /// Whether its discovery document could be read when somebody signed in.
+    discovery: AnsweredDocument<'s>,
+    /// Whether it knows this client.
+    client: AnsweredDocument<'s>,
 }
 
 /// A condition without the generation, which no file has.
@@ -119,7 +131,21 @@ impl Status {
     pub fn to_json(&self) -> String {
         let current = self.0.current.load();
         let read_at = Moment(self.0.read_at.load(Ordering::Relaxed));
-        serde_json::to_string_pretty(&current.document(read_at)).unwrap_or_default()
+        let asked = self.asked();
+        serde_json::to_string_pretty(&current.document(read_at, &asked)).unwrap_or_default()
+    }
+
+    /// Takes in what was learnt of a provider.
+    pub fn observe(&self, observation: &Observation, now: Moment) {
+        let (Observation::Discovery { provider, .. } | Observation::Client { provider, .. }) =
+            observation;
+        let mut asked = self.asked();
+        let asked = asked.entry(Arc::clone(provider)).or_default();
+        asked.observe(observation, now);
+    }
+
+    fn asked(&self) -> std::sync::MutexGuard<'_, BTreeMap<Arc<str>, Asked>> {
+        self.0.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn looked(&self, now: Moment) {
@@ -173,7 +199,19 @@ impl Current {
         self.changed_at = now;
     }
 
-    /// The hosts that are to be protected, with their states.
+    /// How many hosts are to be protected. One that two services claim is one.
+    pub(super) fn host_count(&self) -> usize {
+        let names: BTreeSet<&str> = self.hosts().map(|host| &*host.host).collect();
+        names.len()
+    }
+
+    /// How many of them are in such a state.
+    pub(super) fn hosts_that(&self, are: impl Fn(&HostStatus) -> bool) -> usize {
+        let hosts = self.hosts().filter(|host| are(host));
+        hosts.map(|host| &*host.host).collect::<BTreeSet<_>>().len()
+    }
+
+    /// The hosts that are to be protected, with their states; one for each service that claims it.
     pub(super) fn hosts(&self) -> impl Iterator<Item = &HostStatus> {
         self.services.values().flat_map(|status| &status.hosts)
     }
@@ -225,7 +263,11 @@ impl Current {
             .collect()
     }
 
-    fn document(&self, read_at: Moment) -> Document<'_> {
+    fn document<'s>(
+        &'s self,
+        read_at: Moment,
+        asked: &'s BTreeMap<Arc<str>, Asked>,
+    ) -> Document<'s> {
         let services = self.services.iter().map(|(key, status)| ServiceDocument {
             namespace: &key.namespace,
             name: &key.name,
@@ -234,15 +276,17 @@ impl Current {
             hosts: &status.hosts,
             policy_hash: status.policy_hash.as_deref(),
         });
-        let providers = self
-            .providers
-            .iter()
-            .map(|(name, status)| ProviderDocument {
+        let providers = self.providers.iter().map(|(name, status)| {
+            let asked = asked.get(name).unwrap_or(&NOT_ASKED);
+            ProviderDocument {
                 name,
                 source: self.places.get(&**name),
-                conditions: conditions(&status.conditions),
+                conditions: with_fault(conditions(&status.conditions), asked),
                 issuer: status.issuer.as_deref(),
-            });
+                discovery: asked.discovery(),
+                client: asked.client(),
+            }
+        });
         Document {
             read_at: time(read_at).to_string(),
             changed_at: time(self.changed_at).to_string(),
@@ -283,7 +327,24 @@ fn conditions(conditions: &[Condition]) -> Vec<ConditionDocument<'_>> {
     conditions.iter().map(ConditionDocument::from).collect()
 }
 
-fn time(moment: Moment) -> Timestamp {
+/// What a provider's manifest comes to, unless asking it has shown otherwise.
+fn with_fault<'s>(
+    mut conditions: Vec<ConditionDocument<'s>>,
+    asked: &'s Asked,
+) -> Vec<ConditionDocument<'s>> {
+    let ready = conditions
+        .iter_mut()
+        .find(|condition| condition.kind == "Ready" && condition.status == "True");
+    if let Some((ready, fault)) = ready.zip(asked.fault()) {
+        ready.status = "False";
+        ready.reason = fault.reason.as_str();
+        ready.message = fault.message;
+        ready.last_transition_time = fault.since.to_string();
+    }
+    conditions
+}
+
+pub(super) fn time(moment: Moment) -> Timestamp {
     let seconds = i64::try_from(moment.0).unwrap_or(i64::MAX);
     Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
 }

@@ -14,7 +14,7 @@ use super::{
     asked::Asked,
     body::{Download, Upload},
     forwarded::{self, Path},
-    headers, page,
+    headers,
     upgrade::{Admission, Offer},
     upstream::Failure,
 };
@@ -41,7 +41,7 @@ impl Inner {
                 }
                 None => tracing::debug!(%host, error = %failure, "a request did not arrive whole"),
             }
-            page::show(&failure.problem(host), accepted.as_ref())
+            self.stop(&failure.problem(host), accepted.as_ref())
         })
     }
 
@@ -107,9 +107,10 @@ impl Inner {
         let headers = request.headers_mut();
         let trusted = &self.settings.trusted_proxies;
         let path = peer.map(|Peer(peer)| Path::of(headers, peer.ip(), trusted));
+        let is_trusted = peer.is_some_and(|Peer(peer)| forwarded::is_trusted(peer.ip(), trusted));
         let takes_trailers = headers::takes_trailers(headers);
         headers::strip_hop_by_hop(headers);
-        headers::strip_claims(headers, self.gate.identity_header_names());
+        headers::strip_claims(headers, self.gate.identity_header_names(), is_trusted);
         headers::strip_our_cookies(headers);
         // It is met here: the body is asked for when the service is there to take it.
         headers.remove(EXPECT);

@@ -30,11 +30,10 @@ impl Path {
     /// Follows a request back from the peer as far as trusted proxies tell. An address that cannot be read ends
     /// the path there: the proxy that passed it on counts as the client, which claims least.
     pub(super) fn of(headers: &HeaderMap, peer: IpAddr, trusted: &[IpNet]) -> Self {
-        let is_trusted = |hop: &IpAddr| trusted.iter().any(|net| net.contains(hop));
         let mut told = told(headers).into_iter();
         let mut hop = peer.to_canonical();
         let mut hops = vec![hop];
-        while is_trusted(&hop) && hops.len() < HOPS {
+        while is_trusted(hop, trusted) && hops.len() < HOPS {
             let Some(before) = told.next_back().and_then(address) else {
                 break;
             };
@@ -53,6 +52,12 @@ impl Path {
     fn client(&self) -> Option<&IpAddr> {
         self.0.first()
     }
+}
+
+/// Whether an address is one of a trusted proxy.
+pub(super) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    let address = address.to_canonical();
+    trusted.iter().any(|net| net.contains(&address))
 }
 
 /// The list in X-Forwarded-For, of all its lines; the one address in X-Real-IP if there is no such line.

@@ -34,6 +34,20 @@ const CLAIMS: [&str; 5] = [
     "x-rewrite-url",
 ];
 
+/// Headers in which networks in front of a server say a client's address. Services that believe one would believe
+/// anybody, so they pass only from a trusted proxy.
+const CLIENT_ADDRESSES: [&str; 9] = [
+    "true-client-ip",
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "fastly-client-ip",
+    "fly-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "client-ip",
+    "x-envoy-external-address",
+];
+
 /// Removes what belongs to the connection it came on. It has to happen before anything is added: a Connection
 /// field may name any header.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
@@ -58,11 +72,16 @@ pub(super) fn takes_trailers(headers: &HeaderMap) -> bool {
         .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
-/// Removes everything by which a client could claim to be somebody, or to come from somewhere.
-pub(super) fn strip_claims(headers: &mut HeaderMap, identity_headers: &[HeaderName]) {
+/// Removes everything by which a client could claim to be somebody, or to come from somewhere; of the latter, what
+/// only a trusted proxy may say stays if it is one that says it.
+pub(super) fn strip_claims(
+    headers: &mut HeaderMap,
+    identity_headers: &[HeaderName],
+    is_trusted: bool,
+) {
     let claims: Vec<HeaderName> = headers
         .keys()
-        .filter(|name| is_claim(name, identity_headers))
+        .filter(|name| is_claim(name, identity_headers) || (!is_trusted && is_client_address(name)))
         .cloned()
         .collect();
     for name in claims {
@@ -78,6 +97,13 @@ fn is_claim(name: &HeaderName, identity_headers: &[HeaderName]) -> bool {
     identity_headers.iter().any(|ours| reads_as(ours, name))
         || CLAIMS.iter().any(|claim| claim.bytes().eq(read()))
         || CLAIM_FAMILIES.iter().any(begins)
+}
+
+fn is_client_address(name: &HeaderName) -> bool {
+    let read = || name.as_str().bytes().map(as_read);
+    CLIENT_ADDRESSES
+        .iter()
+        .any(|known| known.bytes().eq(read()))
 }
 
 /// Removes Vestibule's cookies: a service that could read one could be that person elsewhere on its host.
@@ -204,11 +230,27 @@ mod tests {
             ("X-Forward", "kept"),
             ("Authorization", "Bearer kept"),
         ]);
-        strip_claims(&mut map, &list);
+        strip_claims(&mut map, &list, false);
         assert_eq!(
             listed(&map),
             ["authorization: Bearer kept", "x-forward: kept"]
         );
+    }
+
+    #[test]
+    fn a_clients_address_is_said_by_trusted_proxies_alone() {
+        let lines = [
+            ("True-Client-IP", "1.2.3.4"),
+            ("CF_Connecting_IP", "1.2.3.4"),
+            ("X-Client-IP", "1.2.3.4"),
+            ("Client-Hints", "kept"),
+        ];
+        let left = |is_trusted| {
+            let mut map = headers(&lines);
+            strip_claims(&mut map, &[], is_trusted);
+            map.len()
+        };
+        assert_eq!((left(false), left(true)), (1, 4));
     }
 
     #[test]

@@ -22,10 +22,10 @@ pub(super) enum Problem {
     NoRoute(Host),
     /// The target has two readings.
     PathUnclear,
-    /// Nobody is signed in, and it is a program that asks.
-    SignInNeeded(Host),
-    /// Somebody is, and may not enter; or nobody may.
-    Refused(Host),
+    /// Nobody is signed in, and it is a program that asks. With the address for browsers.
+    SignInNeeded(String),
+    /// Somebody is, and may not enter; or nobody may. With the same.
+    Refused(String),
     /// The host is protected and its policy is not there.
     NoPolicy(Host),
     /// The service cannot be reached.
@@ -80,6 +80,26 @@ pub(super) fn show(problem: &Problem, accepted: Option<&HeaderValue>) -> Respons
 // === impl Problem ===
 
 impl Problem {
+    /// Its name in metrics.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::Coding => "transfer_coding",
+            Self::TooLong => "body_too_large",
+            Self::Stalled => "body_stalled",
+            Self::UnknownHost => "unknown_host",
+            Self::NoRoute(_) => "no_route",
+            Self::PathUnclear => "path_unclear",
+            Self::SignInNeeded(_) => "sign_in_needed",
+            Self::Refused(_) => "refused",
+            Self::NoPolicy(_) => "no_policy",
+            Self::Down(_) => "service_down",
+            Self::Late(_) => "service_late",
+            Self::Nonsense(_) => "service_broken",
+            Self::Loop(_) => "loop",
+        }
+    }
+
     fn words(&self) -> (StatusCode, String, String) {
         let (status, title, text) = match self {
             Self::Unreadable(why) => (
@@ -120,15 +140,15 @@ impl Problem {
                  slashes or encoded slashes are refused."
                     .to_owned(),
             ),
-            Self::SignInNeeded(host) => (
+            Self::SignInNeeded(address) => (
                 StatusCode::UNAUTHORIZED,
                 "Sign-in needed".to_owned(),
-                format!("Open {host} in a browser and sign in."),
+                format!("Open {address} in a browser and sign in."),
             ),
-            Self::Refused(host) => (
+            Self::Refused(address) => (
                 StatusCode::FORBIDDEN,
                 "You may not enter".to_owned(),
-                format!("Open {host} in a browser to see why."),
+                format!("Open {address} in a browser to see why."),
             ),
             Self::NoPolicy(host) => (
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -1,5 +1,5 @@
-//! The one outgoing HTTP client. It follows no redirect, reads no more than a megabyte, waits no longer than ten
-//! seconds and speaks https, so that neither a broken nor a lying provider can hold or mislead this process.
+//! The one outgoing HTTP client. It follows no redirect, reads no more than a megabyte, waits no longer than its limits
+//! say and speaks https, so that neither a broken nor a lying provider can hold or mislead this process.
 
 use std::{error::Error, pin::Pin, sync::Arc, time::Duration};
 
@@ -12,12 +12,11 @@ use url::Url;
 use super::{
     error::ProviderError,
     json,
+    limits::{Limits, Turns},
     metrics::{Metrics, Operation, Outcome},
     resolver::Resolver,
 };
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3);
 const LARGEST_BODY: usize = 1024 * 1024;
 const USER_AGENT: &str = concat!("vestibule/", env!("CARGO_PKG_VERSION"));
@@ -30,6 +29,7 @@ pub(super) struct Outgoing {
     provider: Arc<str>,
     /// Its administrator lets plain http pass.
     plain_http: bool,
+    turns: Arc<Turns>,
 }
 
 /// No usable answer. Names the URL without its query.
@@ -39,8 +39,10 @@ pub(super) enum HttpFailure {
     Scheme(String),
     #[error("{url}: {cause}")]
     Connection { url: String, cause: String },
-    #[error("{0} did not finish its answer within {seconds} s", seconds = TOTAL_TIMEOUT.as_secs())]
-    Timeout(String),
+    #[error("{url} did not finish its answer within {limit:?} (--provider-timeout)")]
+    Timeout { url: String, limit: Duration },
+    #[error("{at_once} requests to it were under way, which is the most (--provider-max-requests)")]
+    Busy { at_once: usize },
     #[error("{url} answered {status}")]
     Unavailable { url: String, status: StatusCode },
     #[error("{url} answered {status}")]
@@ -56,17 +58,17 @@ pub(super) enum HttpFailure {
 }
 
 /// The client that all providers share.
-pub(super) fn client() -> Client {
+pub(super) fn client(limits: Limits) -> Client {
     let builder = || {
         Client::builder()
             .user_agent(USER_AGENT)
             .redirect(redirect::Policy::none())
             .referer(false)
             .dns_resolver(Resolver)
-            .connect_timeout(CONNECT_TIMEOUT)
+            .connect_timeout(limits.timeout / 2)
             // Sooner than servers close idle connections (Node after 5 s): a code cannot be sent twice.
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .timeout(TOTAL_TIMEOUT)
+            .timeout(limits.timeout)
     };
     builder().build().unwrap_or_else(|error| {
         let error = innermost(&error);
@@ -88,8 +90,10 @@ impl Outgoing {
         metrics: Metrics,
         provider: Arc<str>,
         plain_http: bool,
+        limits: Limits,
     ) -> Self {
         Self {
+            turns: Arc::new(Turns::new(limits)),
             client,
             metrics,
             provider,
@@ -161,7 +165,19 @@ impl Outgoing {
         operation: Operation,
         request: HttpRequest,
     ) -> Result<HttpResponse, HttpFailure> {
+        let is_for_a_person = matches!(operation, Operation::Token | Operation::UserInfo);
+        let turn = match is_for_a_person {
+            true => self.turns.take(&self.provider).await.map(Some),
+            false => Some(None),
+        };
+        let Some(_turn) = turn else {
+            self.metrics.not_sent(&self.provider, operation);
+            return Err(HttpFailure::Busy {
+                at_once: self.turns.limits().at_once,
+            });
+        };
         let started = Instant::now();
+        let _under_way = self.metrics.under_way(&self.provider);
         let answer = self.exchange(request).await;
         let outcome = match &answer {
             Ok(response) if response.status().is_success() => Outcome::Success,
@@ -180,7 +196,10 @@ impl Outgoing {
             return Err(HttpFailure::Scheme(url));
         }
         let failed = |error: reqwest::Error| match error.is_timeout() {
-            true => HttpFailure::Timeout(url.clone()),
+            true => HttpFailure::Timeout {
+                url: url.clone(),
+                limit: self.turns.limits().timeout,
+            },
             false => HttpFailure::Connection {
                 url: url.clone(),
                 cause: innermost(&error),
@@ -239,9 +258,10 @@ impl HttpFailure {
     pub(super) fn of(self, provider: &Arc<str>) -> ProviderError {
         let (provider, reason) = (provider.clone(), self.to_string().into());
         match self {
-            Self::Connection { .. } | Self::Timeout(_) | Self::Unavailable { .. } => {
-                ProviderError::Unreachable { provider, reason }
-            }
+            Self::Connection { .. }
+            | Self::Timeout { .. }
+            | Self::Busy { .. }
+            | Self::Unavailable { .. } => ProviderError::Unreachable { provider, reason },
             _ => ProviderError::Misconfigured { provider, reason },
         }
     }
@@ -279,7 +299,13 @@ mod tests {
             (false, "HTTP://localhost:1/"),
             (true, "ftp://127.0.0.1:1/"),
         ] {
-            let outgoing = Outgoing::new(client(), metrics.clone(), "corp".into(), plain_http);
+            let outgoing = Outgoing::new(
+                client(Limits::default()),
+                metrics.clone(),
+                "corp".into(),
+                plain_http,
+                Limits::default(),
+            );
             let url = Url::parse(url).unwrap();
             let failure = outgoing
                 .document(Operation::Discovery, &url)

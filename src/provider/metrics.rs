@@ -8,6 +8,7 @@ use prometheus_client::{
     metrics::{
         counter::Counter,
         family::Family,
+        gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
     },
     registry::Registry,
@@ -18,7 +19,11 @@ use prometheus_client::{
 pub struct Metrics {
     requests: Family<Request, Counter>,
     durations: Family<Timed, Histogram, fn() -> Histogram>,
+    under_way: Family<Provider, Gauge>,
 }
+
+/// A request that is under way.
+pub(super) struct UnderWay(Gauge);
 
 /// What a provider was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +43,8 @@ pub(super) enum Outcome {
     Refused,
     /// No answer, 5xx, or an answer that is too long or too large.
     Failed,
+    /// Its turn did not come.
+    NotSent,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -45,6 +52,11 @@ struct Request {
     provider: Arc<str>,
     operation: Operation,
     result: Outcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Provider {
+    provider: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -63,6 +75,7 @@ impl Metrics {
             durations: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(0.005, 2.0, 12))
             }),
+            under_way: Family::default(),
         };
         registry.register(
             "provider_requests",
@@ -74,7 +87,32 @@ impl Metrics {
             "How long identity providers take to answer",
             metrics.durations.clone(),
         );
+        registry.register(
+            "provider_requests_under_way",
+            "Requests to identity providers that have no answer yet",
+            metrics.under_way.clone(),
+        );
         metrics
+    }
+
+    /// Counts a request for as long as what is returned lives.
+    pub(super) fn under_way(&self, provider: &Arc<str>) -> UnderWay {
+        let provider = Provider {
+            provider: provider.clone(),
+        };
+        let gauge = self.under_way.get_or_create_owned(&provider);
+        gauge.inc();
+        UnderWay(gauge)
+    }
+
+    /// A request whose turn did not come.
+    pub(super) fn not_sent(&self, provider: &Arc<str>, operation: Operation) {
+        let request = Request {
+            provider: provider.clone(),
+            operation,
+            result: Outcome::NotSent,
+        };
+        self.requests.get_or_create(&request).inc();
     }
 
     pub(super) fn record(
@@ -100,6 +138,14 @@ impl Metrics {
     }
 }
 
+// === impl UnderWay ===
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 // === impl Operation ===
 
 impl EncodeLabelValue for Operation {
@@ -122,6 +168,7 @@ impl EncodeLabelValue for Outcome {
             Self::Success => "success",
             Self::Refused => "refused",
             Self::Failed => "failed",
+            Self::NotSent => "not_sent",
         };
         name.encode(encoder)
     }

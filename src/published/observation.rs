@@ -12,4 +12,11 @@ pub enum Observation {
         /// The failure in words, if it failed.
         failure: Option<Arc<str>>,
     },
+    /// A provider's token endpoint knows this client, or refuses it.
+    Client {
+        /// The IdentityProvider.
+        provider: Arc<str>,
+        /// The refusal in words, if it refused.
+        failure: Option<Arc<str>>,
+    },
 }

@@ -86,6 +86,10 @@ pub enum Reason {
     SecretKeyMissing,
     /// A rule asks for groups that the provider never sends.
     GroupsNotSent,
+    /// The provider's discovery document could not be read when it was needed.
+    DiscoveryFailed,
+    /// The provider does not know this client, or its answers are of no use.
+    ClientRefused,
 
     // Programmed is False
     /// Under way.
@@ -199,6 +203,8 @@ impl Reason {
             Self::SecretNotFound => "SecretNotFound",
             Self::SecretKeyMissing => "SecretKeyMissing",
             Self::GroupsNotSent => "GroupsNotSent",
+            Self::DiscoveryFailed => "DiscoveryFailed",
+            Self::ClientRefused => "ClientRefused",
             Self::Pending => "Pending",
             Self::ForeignAuthURL => "ForeignAuthURL",
             Self::AnnotationConflict => "AnnotationConflict",

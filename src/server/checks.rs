@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Limits, Listener, cannot_listen,
+    Limits, Listener, ListenerMetrics, cannot_listen,
     http1::{self, Answers},
     socket,
 };
@@ -32,6 +32,7 @@ use super::{
 pub struct CheckListener {
     sockets: Vec<TcpListener>,
     limits: Limits,
+    metrics: ListenerMetrics,
 }
 
 /// Threads, where nobody knows how many cores there are.
@@ -62,7 +63,14 @@ impl CheckListener {
                 connections: limits.connections.div_ceil(threads),
                 ..limits
             },
+            metrics: ListenerMetrics::default(),
         })
+    }
+
+    /// Counts its connections with these.
+    #[must_use]
+    pub fn counted(self, metrics: ListenerMetrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The address that was bound, with the port the system chose if 0 was asked for.
@@ -93,9 +101,10 @@ impl CheckListener {
         let mut ends = Vec::with_capacity(self.sockets.len());
         for (number, socket) in self.sockets.into_iter().enumerate() {
             let (service, stop) = (service.clone(), stop.clone());
+            let metrics = self.metrics.clone();
             let (end, ended) = oneshot::channel();
             let serve = move || {
-                let served = serve_here(socket, limits, service, stop);
+                let served = serve_here((socket, limits, metrics), service, stop);
                 // Nobody waits any more once the process ends.
                 end.send(served).ok();
             };
@@ -115,8 +124,7 @@ impl CheckListener {
 
 /// Serves one socket on this thread.
 fn serve_here<S, B>(
-    socket: TcpListener,
-    limits: Limits,
+    (socket, limits, metrics): (TcpListener, Limits, ListenerMetrics),
     service: S,
     stop: CancellationToken,
 ) -> io::Result<()>
@@ -138,7 +146,12 @@ where
             let service = service.clone();
             http1::converse(stream, connection, service, Answers::Headers, limits)
         };
-        Listener { socket, limits }.converse(stop, answer).await;
+        let listener = Listener {
+            socket,
+            limits,
+            metrics,
+        };
+        listener.converse(stop, answer).await;
         Ok(())
     })
 }

@@ -11,7 +11,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Connection, Limits};
+use super::{Connection, Limits, places::Ending};
 
 /// What a service answers with.
 #[derive(Clone, Copy, Debug)]
@@ -51,12 +51,19 @@ pub(super) async fn converse<IO, S, B>(
     let finished = tokio::select! {
         biased;
         result = conversation.as_mut() => result,
-        () = connection.stopped() => {
+        ending = connection.ending() => {
+            if ending == Ending::GiveWay {
+                connection.metrics().gave_way.inc();
+                // hyper would wait for the first request.
+                if !connection.was_asked() {
+                    return;
+                }
+            }
             conversation.as_mut().graceful_shutdown();
             conversation.await
         }
     };
-    if let Err(e) = finished {
-        tracing::debug!(peer = %connection.peer(), error = %e, "connection ended early");
+    if let Err(error) = finished {
+        connection.ended_early(&error);
     }
 }

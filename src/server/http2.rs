@@ -27,7 +27,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Connection, Limits, connection::OnConnection};
+use super::{Connection, Limits, connection::OnConnection, places::Ending};
 
 /// RFC 9113 §6.5.2 asks for no fewer than 100; more is of use to floods only.
 const STREAMS: u32 = 100;
@@ -97,7 +97,12 @@ where
     let mut conversation = std::pin::pin!(conversation);
     let finished = tokio::select! {
         result = conversation.as_mut() => Some(result),
-        () = connection.stopped() => None,
+        ending = connection.ending() => {
+            if ending == Ending::GiveWay {
+                connection.metrics().gave_way.inc();
+            }
+            None
+        }
         () = streams.idle(limits.header_timeout) => None,
     };
     let finished = match finished {
@@ -110,8 +115,8 @@ where
             }
         }
     };
-    if let Err(e) = finished {
-        tracing::debug!(peer = %connection.peer(), error = %e, "connection ended early");
+    if let Err(error) = finished {
+        connection.ended_early(&error);
     }
 }
 

@@ -5,7 +5,6 @@ mod age;
 mod choice;
 mod files;
 mod follow;
-mod stall;
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
@@ -27,7 +26,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use self::{choice::Choice, stall::Stalling};
+use self::choice::Choice;
 pub use self::{
     files::{CertificateFiles, Fault},
     follow::{Certificates, NoTls},
@@ -37,6 +36,8 @@ use super::{
     connection::OnConnection,
     http1::{self, Answers},
     http2,
+    places::Ending,
+    stall::Stalling,
 };
 
 /// What a listener needs to speak TLS.
@@ -86,7 +87,12 @@ impl Tls {
     {
         let stream = tokio::select! {
             agreed = timeout(limits.handshake_timeout, self.agree(stream, limits)) => agreed,
-            () = connection.stopped() => return,
+            ending = connection.ending() => {
+                if ending == Ending::GiveWay {
+                    connection.metrics().gave_way.inc();
+                }
+                return;
+            }
         };
         let stream = match stream {
             Ok(Ok(Some(stream))) => stream,
@@ -96,6 +102,7 @@ impl Tls {
                 return;
             }
             Err(_) => {
+                connection.metrics().handshake_late.inc();
                 tracing::debug!(peer = %connection.peer(), "TLS was not agreed on in time");
                 return;
             }

@@ -6,11 +6,11 @@ use clap::Args;
 use http::HeaderValue;
 use ipnet::IpNet;
 
-use super::span;
+use super::{limits::between, size, span};
 use crate::{
     front_door::Settings,
     policy::{Origin, Scheme},
-    server::{CertificateFiles, Limits},
+    server::CertificateFiles,
 };
 
 /// The front door: `serve` as the proxy too.
@@ -84,25 +84,25 @@ pub struct FrontDoorOptions {
     #[arg(long, env = "VESTIBULE_MAX_BODY_SIZE", value_name = "SIZE", value_parser = size)]
     max_body_size: Option<u64>,
 
-    /// How long a client may take to send a request's headers, and how long an idle connection is kept
+    /// How long a client may take to agree on TLS
     #[arg(
         long,
-        env = "VESTIBULE_HEADER_TIMEOUT",
+        env = "VESTIBULE_HANDSHAKE_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "10s",
+        value_parser = between(1..=600)
+    )]
+    handshake_timeout: Duration,
+
+    /// How often a WebSocket, or whatever else a connection was switched to, is judged again: it ends when its session does
+    #[arg(
+        long,
+        env = "VESTIBULE_UPGRADE_RECHECK",
         value_name = "DURATION",
         default_value = "30s",
-        value_parser = span
+        value_parser = between(1..=3600)
     )]
-    header_timeout: Duration,
-
-    /// How many connections are served at once; further ones wait
-    #[arg(
-        long,
-        env = "VESTIBULE_MAX_CONNECTIONS",
-        value_name = "NUMBER",
-        default_value_t = 10_000,
-        value_parser = clap::value_parser!(u32).range(1..)
-    )]
-    max_connections: u32,
+    upgrade_recheck: Duration,
 }
 
 /// What the options come to: they fit together and with the public origin.
@@ -114,8 +114,8 @@ pub struct FrontDoorSettings {
     pub certificates: Vec<CertificateFiles>,
     /// Where plain HTTP is redirected.
     pub redirect: Option<SocketAddr>,
-    /// What its listeners put up with.
-    pub limits: Limits,
+    /// How long TLS may take to be agreed on.
+    pub handshake_timeout: Duration,
     /// What it does with requests.
     pub requests: Settings,
 }
@@ -152,20 +152,16 @@ impl FrontDoorOptions {
             address,
             certificates: self.certificates()?,
             redirect: self.redirect_listen,
-            limits: Limits {
-                header_timeout: self.header_timeout,
-                connections: usize::try_from(self.max_connections).unwrap_or(usize::MAX),
-                ..Limits::default()
-            },
+            handshake_timeout: self.handshake_timeout,
             requests: Settings {
                 trusted_proxies: self.trusted_proxies.clone(),
                 connect_timeout: self.upstream_connect_timeout,
                 response_timeout: self.upstream_timeout,
                 max_body: self.max_body_size,
+                upgrade_recheck: self.upgrade_recheck,
                 hsts: self.hsts.and_then(|span| {
                     HeaderValue::try_from(format!("max-age={}", span.as_secs())).ok()
                 }),
-                ..Settings::default()
             },
         }))
     }
@@ -238,24 +234,6 @@ fn network(text: &str) -> Result<IpNet, String> {
         })
 }
 
-/// Octets; K, M and G are powers of 1024, as in nginx's client_max_body_size.
-fn size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let unit = match text.get(digits.len()..) {
-        Some("") => Some(1),
-        Some("k" | "K" | "Ki" | "KiB") => Some(1 << 10),
-        Some("m" | "M" | "Mi" | "MiB") => Some(1 << 20),
-        Some("g" | "G" | "Gi" | "GiB") => Some(1_u64 << 30),
-        _ => None,
-    };
-    let count: Option<u64> = digits.parse().ok();
-    count
-        .zip(unit)
-        .and_then(|(count, unit)| count.checked_mul(unit))
-        .filter(|octets| *octets > 0)
-        .ok_or_else(|| "a size such as 50M or 1G; for no limit, leave the option out".into())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -298,8 +276,8 @@ mod tests {
         let door = opened("");
         assert!(door.certificates.is_empty());
         assert_eq!(door.redirect, None);
-        assert_eq!(door.limits.header_timeout, Duration::from_secs(30));
-        assert_eq!(door.limits.connections, 10_000);
+        assert_eq!(door.handshake_timeout, Duration::from_secs(10));
+        assert_eq!(door.requests.upgrade_recheck, Duration::from_secs(30));
         assert_eq!(door.requests.connect_timeout, Duration::from_secs(5));
         assert_eq!(door.requests.response_timeout, Duration::from_secs(60));
         assert_eq!((door.requests.max_body, door.requests.hsts), (None, None));
@@ -424,8 +402,8 @@ mod tests {
     #[test]
     fn limits_that_let_nobody_in_are_refused() {
         for option in [
-            "--max-connections=0",
-            "--header-timeout=0s",
+            "--handshake-timeout=0s",
+            "--upgrade-recheck=2h",
             "--upstream-timeout=60",
             "--upstream-connect-timeout=-1s",
         ] {

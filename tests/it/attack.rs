@@ -3,6 +3,7 @@
 mod check_parameters;
 mod cookies;
 mod corpora;
+mod floods;
 mod ground;
 mod kubernetes;
 mod paths;
@@ -14,3 +15,4 @@ mod tenants;
 mod texts;
 pub(crate) mod told;
 mod tossed;
+mod web_sockets;

@@ -9,7 +9,8 @@ use std::{
 const MAY_USE: &[(&str, &[&str])] = &[
     ("policy", &[]),
     ("file_watch", &[]),
-    ("server", &["policy", "clock", "file_watch"]),
+    ("notices", &["policy"]),
+    ("server", &["policy", "clock", "file_watch", "notices"]),
     ("published", &["policy"]),
     ("resource", &["policy"]),
     ("dataplane", &["policy", "published", "resource"]),
@@ -21,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "policy",
             "published",
+            "notices",
             "clock",
             "settings",
             "telemetry",
@@ -66,6 +68,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "session",
             "provider",
             "dataplane",
+            "notices",
             "clock",
             "settings",
             "telemetry",

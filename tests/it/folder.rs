@@ -4,6 +4,7 @@ mod check;
 mod hosts;
 mod reload;
 mod serve;
+mod status;
 
 use std::{
     fs,

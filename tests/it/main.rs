@@ -45,6 +45,8 @@ mod product;
 #[cfg(test)]
 mod provider;
 #[cfg(test)]
+mod running;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod transport;

@@ -88,9 +88,10 @@ impl Page {
     }
 
     /// A program came without a session.
-    pub(in crate::auth) fn sign_in_needed(host: &Host) -> Self {
+    pub(in crate::auth) fn sign_in_needed(endpoint: &Endpoint, host: &Host) -> Self {
+        let address = endpoint.installation.origin.of(host.as_str());
         Self::new(StatusCode::UNAUTHORIZED, "login_required", "Sign-in needed")
-            .say(format!("Nobody is signed in at {host}, or the session has ended. Open the service in a browser to sign in."))
+            .say(format!("Nobody is signed in at {host}, or the session has ended. Open {address} in a browser to sign in."))
     }
 
     /// Shown where a frame would have to leave for the provider.

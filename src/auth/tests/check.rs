@@ -270,3 +270,20 @@ fn an_answer_stays_under_nginxs_buffer() {
         .sum();
     assert!(size < 3000, "{size}");
 }
+
+#[test]
+fn a_page_of_another_origin_opens_a_web_socket_as_nobody() {
+    let bench = Bench::new(None);
+    let cookie = bench.session("a.example", &ann());
+    let check = |target, origin, handshake| {
+        let headers = [("cookie", &*cookie), ("origin", origin), handshake];
+        bench.check(&ask("a.example", target), &headers).status
+    };
+    let key = ("sec-websocket-key", "x");
+    let (own, other) = ("https://a.example", "https://b.example");
+    assert_eq!(check("/x", own, key), StatusCode::OK);
+    assert_eq!(check("/x", other, key), StatusCode::UNAUTHORIZED);
+    assert_eq!(check("/healthz", other, key), StatusCode::OK);
+    // What is no WebSocket is between the service and the page (CORS).
+    assert_eq!(check("/x", other, ("accept", "*/*")), StatusCode::OK);
+}

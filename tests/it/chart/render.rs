@@ -163,6 +163,12 @@ async fn both_components_get_the_same_settings() -> Result<()> {
     --check-listen=0.0.0.0:4181
     --public-listen=0.0.0.0:4180
     --admin-listen=0.0.0.0:9090
+    --max-connections=2000
+    --header-timeout=30s
+    --max-header-size=96K
+    --write-timeout=60s
+    --provider-timeout=10s
+    --provider-max-requests=64
     ");
     Ok(())
 }

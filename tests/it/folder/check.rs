@@ -193,3 +193,40 @@ fn a_folder_that_is_not_there_is_no_folder_in_order() {
         "{said}"
     );
 }
+
+#[test]
+fn a_host_that_two_services_claim_is_one_host() {
+    let service = |name: &str| {
+        format!(
+            "apiVersion: vestibule.dev/v1alpha1\nkind: ProtectedService\nmetadata: {{name: {name}}}\nspec:\n  \
+             hosts: [{{host: wiki.example, upstream: 'http://wiki:80'}}]\n  allow: [{{emailDomains: [corp.example]}}]\n"
+        )
+    };
+    let (one, two) = (service("one"), service("two"));
+    let folder = folder(&[
+        ("provider.yaml", PROVIDER),
+        ("a.yaml", &one),
+        ("b.yaml", &two),
+    ]);
+    let output = check(folder.path(), &[]);
+    assert!(
+        text(&output).contains("\n2 services on 1 host, "),
+        "{}",
+        text(&output)
+    );
+}
+
+#[test]
+fn a_name_of_a_file_does_nothing_to_a_terminal() {
+    let folder = folder(&[("\u{1b}[2J\u{202e}a\nb.yaml", "kind: [")]);
+    let output = check(folder.path(), &[]);
+    let said = text(&output);
+    assert!(
+        said.starts_with("./\\u{1b}[2J\\u{202e}a\\nb.yaml:"),
+        "{said:?}"
+    );
+    assert!(
+        !said.contains('\u{1b}') && !said.contains('\u{202e}'),
+        "{said:?}"
+    );
+}

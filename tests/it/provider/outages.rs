@@ -70,7 +70,9 @@ async fn a_provider_that_is_down_is_found_when_it_comes_up_and_not_hammered_befo
     bench.pass(1);
     bench.url(&settings).await.unwrap();
     let failures = |observation| match observation {
-        Observation::Discovery { failure, .. } => failure.is_some(),
+        Observation::Discovery { failure, .. } | Observation::Client { failure, .. } => {
+            failure.is_some()
+        }
     };
     assert!(failures(bench.observations.try_recv().unwrap()));
     assert!(!failures(bench.observations.try_recv().unwrap()));

@@ -8,9 +8,10 @@ use std::{
 
 use crate::policy::Moment;
 
-/// When what was last said. Its keys are services and hosts of the Table, so it does not grow with requests.
+/// When what was last said. Its keys are services, hosts and providers of the Table and names of listeners, so it does
+/// not grow with requests.
 #[derive(Debug, Default)]
-pub(super) struct Notices(Mutex<HashMap<(Box<str>, &'static str), Moment>>);
+pub struct Notices(Mutex<HashMap<(Box<str>, &'static str), Moment>>);
 
 /// Seconds between two notices of the same.
 const PAUSE: u64 = 600;
@@ -19,7 +20,7 @@ const PAUSE: u64 = 600;
 
 impl Notices {
     /// Whether it is time to say this of that; whoever asks says it.
-    pub(super) fn are_due(&self, about: &str, what: &'static str, now: Moment) -> bool {
+    pub fn are_due(&self, about: &str, what: &'static str, now: Moment) -> bool {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let last = said.entry((about.into(), what)).or_insert(Moment(0));
         let due = last.0 == 0 || now.since(*last).as_secs() >= PAUSE;
