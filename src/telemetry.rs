@@ -11,7 +11,8 @@ use crate::settings::{LogFormat, LogOptions};
 /// # Errors
 /// With a sentence, if the filter cannot be read or logging has been started before.
 pub fn start(options: &LogOptions) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&options.log_level)
+    // A log that is written into a watched folder would tell of itself without end.
+    let filter = EnvFilter::try_new(format!("notify=info,{}", options.log_level))
         .map_err(|error| format!("--log-level={}: {error}", options.log_level))?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter);
     let started = match options.log_format {

@@ -23,14 +23,14 @@ pub(super) async fn ask(State(endpoint): State<Arc<Endpoint>>, asked: Asked) -> 
     if endpoint.installation.auth_host.as_ref() == Some(&asked.host) {
         return at_auth_host(&endpoint, &asked);
     }
-    match asked.header("sec-fetch-site") {
-        Some(b"same-origin" | b"none") => sign_out(&endpoint, &asked),
-        _ => Page::confirm_sign_out(&endpoint, &asked.host).answer(
-            &endpoint,
-            asked.audience,
-            &asked.request_id,
-        ),
+    if is_from_here(&asked) && is_document(&asked) {
+        return sign_out(&endpoint, &asked);
     }
+    Page::confirm_sign_out(&endpoint, &asked.host).answer(
+        &endpoint,
+        asked.audience,
+        &asked.request_id,
+    )
 }
 
 /// POST: the button of the page that asks.
@@ -90,16 +90,12 @@ fn at_auth_host(endpoint: &Endpoint, asked: &Asked) -> Response {
         .as_ref()
         .as_ref()
         .and_then(|keys| SignOut::open(asked.parameter("request")?, keys, &asked.host, now));
-    let from_here = matches!(
-        asked.header("sec-fetch-site"),
-        Some(b"same-origin" | b"none")
-    );
     let session = session_of(endpoint, asked.jar(), asked.host.as_str());
     let who = session.as_ref().and_then(OpenSession::identity);
     let is_theirs = request
         .as_ref()
         .is_some_and(|request| who.is_none_or(|who| request.is_of(&who)));
-    if !is_theirs && !from_here {
+    if !is_document(asked) || !(is_theirs || is_from_here(asked)) {
         return show(Page::confirm_sign_out(endpoint, &asked.host));
     }
     let gone = end_session(endpoint, asked);
@@ -112,6 +108,22 @@ fn at_auth_host(endpoint: &Endpoint, asked: &Asked) -> Response {
         asked.audience,
         &asked.request_id,
     )
+}
+
+/// Whether a page of this very site led here, or the person did without a page.
+fn is_from_here(asked: &Asked) -> bool {
+    matches!(
+        asked.header("sec-fetch-site"),
+        Some(b"same-origin" | b"none")
+    )
+}
+
+/// Whether it is to be shown in a window of its own. Whoever may write a comment can place an image, so an image with
+/// this address must sign nobody out. Browsers that do not say are not from here either.
+fn is_document(asked: &Asked) -> bool {
+    asked
+        .header("sec-fetch-dest")
+        .is_none_or(|destination| destination == b"document")
 }
 
 /// The Set-Cookie lines that end the session of the host that was asked; counted and audited if there was one.

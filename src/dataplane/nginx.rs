@@ -273,6 +273,7 @@ fn check(service: &str, installation: &Installation, site: &Site) -> String {
         internal;
         proxy_pass {vestibule};
         proxy_pass_request_body off;
+        proxy_cache off;
         proxy_set_header Content-Length "";
         proxy_set_header Host $host;
         proxy_set_header X-Original-URI $request_uri;

@@ -4,7 +4,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -96,10 +96,17 @@ fn read(path: &Path) -> Result<KeyRing, KeyRingError> {
         let mut text = Vec::new();
         let mut file = File::open(path).map_err(failed)?;
         file.read_to_end(&mut text).map_err(failed)?;
-        let mode = file.metadata().map_err(failed)?.permissions().mode();
+        let metadata = file.metadata().map_err(failed)?;
         match KeyRing::parse(&text) {
             Ok(ring) => {
-                if mode & 0o077 != 0 {
+                let owner = metadata.uid();
+                if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+                    tracing::warn!(
+                        path = %path.display(),
+                        "the session keys belong to user {owner}, who can make sessions with them; if that is not meant, delete the file and start again: everybody signs in anew"
+                    );
+                }
+                if metadata.permissions().mode() & 0o077 != 0 {
                     tracing::warn!(
                         path = %path.display(),
                         "others can read the session keys, and so make sessions; run: chmod 600 {}",

@@ -62,7 +62,7 @@ impl Refused {
     /// unknown ones share a place. An empty word: nothing to tell.
     pub(super) fn topic<'a>(&'a self, host: &'a Host) -> (&'a str, &'static str) {
         match self {
-            Self::IdentityHeader(_) => (host.as_str(), "identity header"),
+            Self::IdentityHeader(_) => ("", "identity header"),
             Self::UnknownHost => ("", "unknown host"),
             Self::UnknownService(_) => ("", "unknown service"),
             Self::Rules(service, _) => (service.id.as_str(), "rules"),

@@ -273,6 +273,26 @@ async fn another_site_cannot_sign_people_out_with_a_link_or_a_form() {
 }
 
 #[tokio::test]
+async fn a_picture_that_somebody_put_on_a_page_signs_nobody_out() {
+    let bench = Bench::new(Some("auth.example"));
+    for host in ["a.example", "auth.example"] {
+        let cookie = bench.session(host, &ann());
+        for destination in ["image", "iframe", "empty", "object", "script", "style"] {
+            let headers = [
+                ("host", host),
+                ("sec-fetch-mode", "no-cors"),
+                ("sec-fetch-site", "same-origin"),
+                ("sec-fetch-dest", destination),
+                ("cookie", &cookie),
+            ];
+            let reply = bench.ask("GET", "/oauth2/sign_out", &headers).await;
+            assert!(reply.cookies().is_empty(), "{host} {destination}");
+            assert!(location(&reply).is_empty(), "{host} {destination}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn signing_out_ends_the_auth_hosts_session_as_well() {
     let bench = Bench::new(Some("auth.example"));
     let reply = bench

@@ -237,6 +237,7 @@ fn a_host_is_rendered_whole() {
             internal;
             proxy_pass http://127.0.0.1:4180;
             proxy_pass_request_body off;
+            proxy_cache off;
             proxy_set_header Content-Length "";
             proxy_set_header Host $host;
             proxy_set_header X-Original-URI $request_uri;
