@@ -23,6 +23,7 @@ mod resolution;
 mod routes;
 mod service;
 mod settings;
+mod shared;
 mod status;
 mod texts;
 mod unit;

@@ -279,27 +279,15 @@ impl Object {
     pub(super) fn close(&mut self, why: &Arc<str>) {
         match self {
             Self::ProtectedService(_, service) => {
-                let targets = match &service.spec {
-                    Spec::Read(spec) => {
-                        let names = spec
-                            .target_refs
-                            .iter()
-                            .map(|target| target.name.as_str().into());
-                        Some(names.collect())
-                    }
-                    Spec::Unreadable { targets, .. } => targets.clone(),
-                };
                 let hosts = service.own_hosts().to_vec();
                 Arc::make_mut(service).spec = Spec::Unreadable {
                     why: Arc::clone(why),
-                    targets,
                     hosts,
                 };
             }
             Self::IdentityProvider(_, provider) => {
                 Arc::make_mut(provider).spec = Spec::Unreadable {
                     why: Arc::clone(why),
-                    targets: None,
                     hosts: Vec::new(),
                 };
             }

@@ -25,7 +25,7 @@ pub struct Service {
     /// Who may enter.
     pub access: Access,
     /// Which identity headers carry what; those of the closed list that are not named stay empty.
-    pub upstream_headers: Vec<UpstreamHeader>,
+    pub upstream_headers: Arc<[UpstreamHeader]>,
     /// What a person who is refused is told.
     pub denied: DeniedTexts,
 }
@@ -58,7 +58,7 @@ pub struct Closed {
 }
 
 /// An identity header and what it carries.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UpstreamHeader {
     /// A name from the installation's closed list.
     pub name: Arc<str>,
@@ -67,7 +67,7 @@ pub struct UpstreamHeader {
 }
 
 /// Where an identity header's value comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HeaderSource {
     /// The subject.
     Subject,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use super::{Failure, Spec, World};
+use super::{Failure, OurKeys, Spec, World};
 use crate::{
     dataplane::ingress_nginx,
     resource::{Annotations, Key, OptIn, ProtectedServiceSpec, Reason},
@@ -158,14 +158,14 @@ fn was_opted_in(world: &World, key: &Key) -> bool {
 
 /// Whether the three annotations are on an Ingress because of us.
 pub(super) fn carries_ours(world: &World, key: &Key) -> bool {
-    world.ingress(key).is_some_and(|ingress| {
-        let url = &ingress.keys.url;
-        let written_by_us = url
-            .value
-            .as_deref()
-            .is_some_and(|url| ingress_nginx::are_ours(url, key));
-        url.is_ours() || written_by_us
-    })
+    let ingress = world.ingress(key);
+    ingress.is_some_and(|ingress| are_ours(&ingress.keys, key))
+}
+
+/// Whether they are on the Ingress because of us.
+pub(super) fn are_ours(keys: &OurKeys, key: &Key) -> bool {
+    let url = keys.url.value.as_deref();
+    keys.url.is_ours() || url.is_some_and(|url| ingress_nginx::are_ours(url, key))
 }
 
 // === impl By ===

@@ -11,7 +11,7 @@ use crate::{
     },
     resource::{
         Allow, Key, PathType, ProtectedServiceSpec, ProviderType, Reason, RuleAccessSpec, RuleSpec,
-        TargetRef, parse_duration,
+        parse_duration,
     },
 };
 
@@ -239,9 +239,7 @@ fn read(spec: &ProtectedServiceSpec) -> Result<Parts, String> {
             .map(one)
             .collect::<Result<Vec<_>, _>>()
     };
-    let is_ingress =
-        |target: &TargetRef| target.group == "networking.k8s.io" && target.kind == "Ingress";
-    if let Some(target) = spec.target_refs.iter().find(|target| !is_ingress(target)) {
+    if let Some(target) = spec.target_refs.iter().find(|target| !target.is_ingress()) {
         return Err(format!(
             "spec.targetRefs: {} {:?} of group {:?} is no Ingress of group networking.k8s.io",
             target.kind, target.name, target.group

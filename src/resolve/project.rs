@@ -76,9 +76,9 @@ pub fn project_ingress(
         default_backend: spec
             .and_then(|spec| spec.default_backend.as_ref())
             .and_then(backend),
-        asks: (!ours.is_empty()).then(|| Box::new(Annotations::read(&ours))),
+        asks: (!ours.is_empty()).then(|| Arc::new(Annotations::read(&ours))),
         nginx: under(NGINX_PREFIX, &|key| is_endpoint || is_of_concern(key)),
-        keys,
+        keys: Arc::new(keys),
         is_endpoint,
         sessions: ours
             .get(SESSIONS)
@@ -111,9 +111,18 @@ pub fn project_protected_service(
             .unwrap_or_default()
             .into()
     });
+    let projection: ProtectedService = projection(meta, spec, source, || hosts(spec));
+    let targets = match projection.spec.read() {
+        Some(read) => {
+            let names = read.target_refs.iter().map(|it| it.name.as_str().into());
+            Some(names.collect())
+        }
+        None => targets(spec),
+    };
     Projection {
         derived_from,
-        ..projection(meta, spec, source, || (targets(spec), hosts(spec)))
+        targets,
+        ..projection
     }
 }
 
@@ -124,7 +133,7 @@ pub fn project_identity_provider(
     spec: &Value,
     source: Option<Source>,
 ) -> IdentityProvider {
-    projection(meta, spec, source, || (None, Vec::new()))
+    projection(meta, spec, source, Vec::new)
 }
 
 /// Keeps what matters of a Namespace.
@@ -165,24 +174,21 @@ fn projection<S: DeserializeOwned>(
     meta: &ObjectMeta,
     spec: &Value,
     source: Option<Source>,
-    covered: impl FnOnce() -> (Option<Vec<Arc<str>>>, Vec<FolderHost>),
+    hosts: impl FnOnce() -> Vec<FolderHost>,
 ) -> Projection<S> {
     let spec = match S::deserialize(spec) {
         Ok(spec) => Spec::Read(Arc::new(spec)),
-        Err(error) => {
-            let (targets, hosts) = covered();
-            Spec::Unreadable {
-                why: error.to_string().into(),
-                targets,
-                hosts,
-            }
-        }
+        Err(error) => Spec::Unreadable {
+            why: error.to_string().into(),
+            hosts: hosts(),
+        },
     };
     Projection {
         uid: meta.uid.as_deref().unwrap_or_default().into(),
         generation: meta.generation.unwrap_or_default(),
         created: created(meta),
         derived_from: None,
+        targets: None,
         spec,
         source,
     }

@@ -28,7 +28,9 @@ pub struct Projection<S> {
     pub created: i64,
     /// Whether it was made from an Ingress's annotations; then the uid of that Ingress.
     pub derived_from: Option<Arc<str>>,
-    /// Its spec.
+    /// The Ingresses that it names, as far as that could be made out; `None` if not at all, and of an IdentityProvider.
+    pub targets: Option<Vec<Arc<str>>>,
+    /// Its spec. A replica keeps it without the targets, so that services that differ in nothing else share it.
     pub spec: Spec<S>,
     /// Where it stands in a folder.
     pub source: Option<Source>,
@@ -43,8 +45,6 @@ pub enum Spec<S> {
     Unreadable {
         /// Why, in words.
         why: Arc<str>,
-        /// The Ingresses it names, as far as that could be made out; `None` if not at all.
-        targets: Option<Vec<Arc<str>>>,
         /// In a folder: the hosts it names itself, as far as that could be made out.
         hosts: Vec<FolderHost>,
     },
@@ -71,12 +71,12 @@ pub struct Ingress {
     /// `spec.defaultBackend`.
     pub default_backend: Option<Backend>,
     /// What its annotations under `vestibule.dev/` ask for; `None` if it has none.
-    pub asks: Option<Box<Annotations>>,
+    pub asks: Option<Arc<Annotations>>,
     /// Annotations under `nginx.ingress.kubernetes.io/`, by what follows: those that are of concern to the protection.
     /// An endpoint Ingress has all of its in here.
     pub nginx: BTreeMap<String, String>,
     /// Who holds the three keys that we write.
-    pub keys: OurKeys,
+    pub keys: Arc<OurKeys>,
     /// Whether this is an endpoint Ingress of this installation.
     pub is_endpoint: bool,
     /// On an endpoint Ingress: which sessions of its host count, if not all.
@@ -88,7 +88,7 @@ pub struct Ingress {
 }
 
 /// The three keys that we write.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct OurKeys {
     /// `auth-url`.
     pub url: KeyState,
@@ -99,7 +99,7 @@ pub struct OurKeys {
 }
 
 /// A key, its value and who holds it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct KeyState {
     /// Its value, if it is there.
     pub value: Option<Arc<str>>,

@@ -1,14 +1,11 @@
 //! The world and all that follows from it, kept up to date one change at a time.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Change, Plan, Problem, Settings, Unit, UnitResult, World, resolve};
+use super::{Change, Plan, Problem, Settings, Unit, UnitResult, World, resolve, shared::Shared};
 use crate::{
     policy::Policy,
-    published::{Access, Published, Table},
+    published::{Access, Published, Table, UpstreamHeader},
 };
 
 /// A world, what is served of it, and what is to be written and told.
@@ -18,7 +15,8 @@ pub struct Resolution {
     /// Of units that have something to write or to tell. What is served stands in the Table alone.
     pub(super) results: BTreeMap<Unit, UnitResult>,
     pub(super) table: Table,
-    policies: Policies,
+    policies: Shared<Policy>,
+    headers: Shared<[UpstreamHeader]>,
 }
 
 /// What came of some changes.
@@ -33,14 +31,6 @@ pub struct Settled {
     pub table_changed: bool,
 }
 
-/// The policies in use. Of thousands of services most have one of a few, and need not each have their own.
-#[derive(Debug, Default)]
-struct Policies {
-    known: HashSet<Arc<Policy>>,
-    /// How many are let pile up before those are forgotten that nobody uses any more.
-    room: usize,
-}
-
 // === impl Resolution ===
 
 impl Resolution {
@@ -51,7 +41,8 @@ impl Resolution {
             world: World::new(settings),
             results: BTreeMap::new(),
             table: Table::default(),
-            policies: Policies::default(),
+            policies: Shared::default(),
+            headers: Shared::default(),
         }
     }
 
@@ -68,7 +59,8 @@ impl Resolution {
             if let Some(published) = result.published.take()
                 && !self.table.says(&published)
             {
-                self.table.change(&self.policies.shared(published));
+                let published = self.share(published);
+                self.table.change(&published);
                 settled.table_changed = true;
             }
             let before = self.results.remove(&unit).unwrap_or_default();
@@ -85,6 +77,19 @@ impl Resolution {
             }
         }
         settled
+    }
+
+    /// The same, with what other services have as well.
+    fn share(&mut self, mut published: Published) -> Published {
+        if let Published::Service(service) = &mut published
+            && let Some(service) = Arc::get_mut(service)
+        {
+            if let Access::Open(policy) = &mut service.access {
+                self.policies.share(policy);
+            }
+            self.headers.share(&mut service.upstream_headers);
+        }
+        published
     }
 
     /// What the endpoint serves.
@@ -117,31 +122,5 @@ impl Resolution {
     #[must_use]
     pub fn result(&self, unit: &Unit) -> Option<&UnitResult> {
         self.results.get(unit)
-    }
-}
-
-// === impl Policies ===
-
-impl Policies {
-    /// The same, with a policy that is known already.
-    fn shared(&mut self, published: Published) -> Published {
-        let Published::Service(mut service) = published else {
-            return published;
-        };
-        if let Some(service) = Arc::get_mut(&mut service)
-            && let Access::Open(policy) = &mut service.access
-        {
-            match self.known.get(policy) {
-                Some(known) => *policy = Arc::clone(known),
-                None => {
-                    if self.known.len() >= self.room {
-                        self.known.retain(|known| Arc::strong_count(known) > 1);
-                        self.room = self.known.len().saturating_mul(2).max(64);
-                    }
-                    self.known.insert(Arc::clone(policy));
-                }
-            }
-        }
-        Published::Service(service)
     }
 }

@@ -64,7 +64,7 @@ fn judge_asked(world: &World, key: &Key, asked: &Asked<'_>) -> Option<Judgement>
     failures.extend(faults::host_failures(world, key, ingress, &hosts));
     let mut providers = Vec::new();
     let mut policy = None;
-    let mut texts = (Vec::new(), DeniedTexts::default());
+    let mut texts = (Arc::default(), DeniedTexts::default());
     if let Some(spec) = spec {
         let compiled = policy::compile(world, &key.namespace, object, spec);
         providers = compiled.providers;

@@ -13,7 +13,7 @@ pub(super) fn read(
     world: &World,
     object: Owner<'_>,
     spec: &ProtectedServiceSpec,
-) -> Result<(Vec<UpstreamHeader>, DeniedTexts), Failure> {
+) -> Result<(Arc<[UpstreamHeader]>, DeniedTexts), Failure> {
     let invalid = |message: String| {
         Failure::accepted(
             Reason::Invalid,
@@ -22,7 +22,7 @@ pub(super) fn read(
     };
     let headers = headers(world, spec.upstream.as_ref()).map_err(invalid)?;
     let denied = denied(spec.denied.as_ref()).map_err(invalid)?;
-    Ok((headers, denied))
+    Ok((headers.into(), denied))
 }
 
 fn headers(world: &World, upstream: Option<&UpstreamSpec>) -> Result<Vec<UpstreamHeader>, String> {

@@ -1,6 +1,7 @@
 //! The world: projections of the objects by key, and indexes that tell which units a change touches.
 
 mod apply;
+mod spare;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -28,6 +29,7 @@ pub struct World {
     refusals: HashMap<Write, Refusal>,
     index: Index,
     touched: apply::Touched,
+    shared: spare::SharedParts,
 }
 
 /// What goes by one name in a namespace. No name is kept of which nothing is known.
@@ -142,6 +144,7 @@ impl World {
             refusals: HashMap::new(),
             index: Index::default(),
             touched: apply::Touched::default(),
+            shared: spare::SharedParts::default(),
         }
     }
 

@@ -7,7 +7,7 @@ use super::{Allow, PathType, ProtectedServiceSpec, Reason, RuleAccessSpec, RuleP
 use crate::policy::{DomainPattern, Email, PathMatch};
 
 /// What an Ingress asks for by its annotations.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Annotations {
     /// Whether it asks for protection.
     pub opt_in: OptIn,
@@ -22,7 +22,7 @@ pub struct Annotations {
 }
 
 /// Whether an Ingress asks for protection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OptIn {
     /// It says nothing.
     Silent,
@@ -33,7 +33,7 @@ pub enum OptIn {
 }
 
 /// An annotation that was not understood.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AnnotationError {
     /// No such key.
     Unknown {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is protected and who gets in.
 #[derive(
-    CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize,
+    CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize,
 )]
 #[kube(
     group = "vestibule.dev",
@@ -129,7 +129,7 @@ pub struct ProtectedServiceSpec {
 }
 
 /// An Ingress of the same namespace.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = Rule::new("self.group == 'networking.k8s.io' && self.kind == 'Ingress'").message("a target is an Ingress: group networking.k8s.io, kind Ingress")
@@ -149,7 +149,7 @@ pub struct TargetRef {
 }
 
 /// A host and the service behind it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FolderHost {
     /// A host name, or `*.` and a name.
@@ -162,7 +162,7 @@ pub struct FolderHost {
 }
 
 /// Somebody who gets in. All fields that are given must match; within a field one value is enough.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = Rule::new("(has(self.emailDomains) && self.emailDomains.size() > 0) || (has(self.emails) && self.emails.size() > 0) || (has(self.groups) && self.groups.size() > 0) || (has(self.claims) && self.claims.size() > 0)").message("an entry of allow must ask for something: emailDomains, emails, groups or claims. For everyone use anyAuthenticated")
@@ -192,7 +192,7 @@ pub struct Allow {
 }
 
 /// A claim of the ID token and the values that are accepted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClaimRequirement {
     /// The name of the claim.
@@ -204,7 +204,7 @@ pub struct ClaimRequirement {
 }
 
 /// An exception by path.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = Rule::new("self.access != 'Public' || self.paths.all(path, path.type == 'Exact' || path.value != '/')").message("Public cannot be everything: to open the whole service, do not protect it"),
@@ -223,7 +223,7 @@ pub struct RuleSpec {
 }
 
 /// What holds on the paths of a rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum RuleAccessSpec {
     /// Everyone, signed in or not. Matches exactly, case and all.
     Public,
@@ -234,7 +234,7 @@ pub enum RuleAccessSpec {
 }
 
 /// A path.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = Rule::new("self.value.startsWith('/')").message("a path starts with /"),
@@ -250,7 +250,7 @@ pub struct RulePath {
 }
 
 /// How the value of a path is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum PathType {
     /// This path alone.
     Exact,
@@ -259,7 +259,7 @@ pub enum PathType {
 }
 
 /// How long a session counts. This shortens sessions; it never lengthens them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SessionSpec {
     /// Counted from the beginning of the session, such as `12h` or `90m`.
@@ -274,7 +274,7 @@ pub struct SessionSpec {
 }
 
 /// What the service is told about who is there.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UpstreamSpec {
     /// Which identity headers carry what, in place of the usual ones. Headers that are not named stay empty.
@@ -284,7 +284,7 @@ pub struct UpstreamSpec {
 }
 
 /// An identity header.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = Rule::new("(self.from == 'Claim') == has(self.claim)").message("claim is given with `from: Claim`, and only then")
@@ -302,7 +302,7 @@ pub struct UpstreamHeaderSpec {
 }
 
 /// What an identity header carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum HeaderFrom {
     /// The subject: unique and never given to somebody else.
     Subject,
@@ -319,7 +319,7 @@ pub enum HeaderFrom {
 }
 
 /// What people are told who may not enter.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeniedSpec {
     /// A sentence or two, as plain text.
@@ -340,7 +340,7 @@ pub struct DeniedSpec {
 }
 
 /// How much somebody learns who may not enter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum DeniedDetail {
     /// Only that they may not enter.
     None,
@@ -449,6 +449,12 @@ impl TargetRef {
             kind: ingress_kind(),
             name: name.to_owned(),
         }
+    }
+
+    /// Whether it is what a target has to be.
+    #[must_use]
+    pub fn is_ingress(&self) -> bool {
+        self.group == ingress_group() && self.kind == ingress_kind()
     }
 }
 

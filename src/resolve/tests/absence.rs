@@ -263,6 +263,33 @@ fn a_replica_serves_what_the_controller_protects_and_plans_nothing() {
 }
 
 #[test]
+fn a_replica_keeps_once_what_services_have_in_common_and_still_tells_them_apart() {
+    let mut bench = Bench::new(Place::Replica);
+    bench.apply(USUAL);
+    for name in ["a", "b", "c"] {
+        let host = format!("{name}.corp.example");
+        bench.apply(&ingress(&format!("docs/{name}"), &[&host], ""));
+        bench.apply(&psvc(name, name, STAFF));
+    }
+    let spec = |bench: &Bench, name: &str| {
+        let service = bench.resolution.world().service(&key(name));
+        Arc::clone(service.unwrap().spec.read().unwrap())
+    };
+    assert!(Arc::ptr_eq(
+        &spec(&bench, "docs/a"),
+        &spec(&bench, "docs/b")
+    ));
+    // Another target and nothing else; then one that is no Ingress.
+    bench.apply(&psvc("b", "gone", STAFF));
+    assert_eq!(bench.access("docs/b"), "not served");
+    bench.apply(&psvc("b", "b", STAFF));
+    assert_eq!(bench.access("docs/b"), "open");
+    bench.apply(&psvc("c", "c, kind: Service", STAFF));
+    assert_eq!(bench.access("docs/c"), "Invalid");
+    assert_eq!(bench.access("docs/a"), "open");
+}
+
+#[test]
 fn what_admission_stamped_and_nobody_holds_comes_off_as_well() {
     let mut bench = Bench::new(controller());
     bench.apply(USUAL);

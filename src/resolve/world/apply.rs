@@ -10,8 +10,7 @@ use super::{Change, World, Write};
 use crate::{
     policy::{Host, HostPattern},
     resolve::{
-        IdentityProvider, Ingress, KeyState, ProtectedService, Spec, Unit, covering, few::Few,
-        host, provider,
+        IdentityProvider, Ingress, ProtectedService, Unit, covering, few::Few, host, provider,
     },
     resource::{Key, endpoint_ingress_name},
 };
@@ -68,12 +67,8 @@ impl World {
     }
 
     fn apply_ingress(&mut self, key: Key, mut new: Option<Arc<Ingress>>) {
-        if self.settings.controller().is_none()
-            && let Some(new) = new.as_mut().and_then(Arc::get_mut)
-        {
-            // They are compared by whoever writes them, and are the largest part of an Ingress.
-            new.keys.signin = KeyState::default();
-            new.keys.headers = KeyState::default();
+        if let Some(new) = new.as_mut().and_then(Arc::get_mut) {
+            self.spare_ingress(&key, new);
         }
         let old = self.subjects.get(&key);
         let old = old.and_then(|subject| subject.ingress.clone());
@@ -123,7 +118,10 @@ impl World {
         self.relink(key, before);
     }
 
-    fn apply_service(&mut self, key: Key, new: Option<Arc<ProtectedService>>) {
+    fn apply_service(&mut self, key: Key, mut new: Option<Arc<ProtectedService>>) {
+        if let Some(new) = new.as_mut().and_then(Arc::get_mut) {
+            self.spare_service(new);
+        }
         let old = self.subjects.get(&key);
         if old.and_then(|subject| subject.service.as_ref()) == new.as_ref() {
             return;
@@ -313,22 +311,13 @@ impl World {
             namespace: Arc::clone(&key.namespace),
             name,
         };
-        match &service.spec {
-            Spec::Read(spec) => {
-                let names = spec.target_refs.iter().map(|it| it.name.as_str().into());
-                names.map(target).collect()
-            }
-            Spec::Unreadable { targets, .. } => {
-                targets.iter().flatten().cloned().map(target).collect()
-            }
-        }
+        let targets = service.targets.iter().flatten().cloned();
+        targets.map(target).collect()
     }
 
     fn is_unclear(&self, key: &Key) -> bool {
-        self.service(key).is_some_and(|service| {
-            service.derived_from.is_none()
-                && matches!(service.spec, Spec::Unreadable { targets: None, .. })
-        })
+        let service = self.service(key);
+        service.is_some_and(|service| service.derived_from.is_none() && service.targets.is_none())
     }
 
     /// The providers that an Ingress names by annotation and a ProtectedService by its spec; the empty name for

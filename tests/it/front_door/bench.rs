@@ -85,10 +85,11 @@ impl Bench {
             display_name: None,
             access: Access::Open(Arc::new(policy())),
             disclosed: vec![],
-            upstream_headers: vec![UpstreamHeader {
+            upstream_headers: [UpstreamHeader {
                 name: "X-Auth-Request-User".into(),
                 source: HeaderSource::Subject,
-            }],
+            }]
+            .into(),
             denied: DeniedTexts::default(),
         };
         let route = |path: &str, service: Option<&str>| Route {
