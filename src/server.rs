@@ -18,6 +18,7 @@ mod places;
 mod redirect;
 mod stall;
 mod tls;
+mod turns;
 
 use std::{convert::Infallible, io::ErrorKind, net::SocketAddr, sync::Arc};
 

@@ -3,7 +3,7 @@
 //! The streams that are open are counted, from the request to the last octet of the response: hyper keeps a
 //! connection without any for as long as the client likes, and each holds one of the listener's places. Floods of
 //! frames (resets, CONTINUATION, empty DATA, settings, pings) are h2's to bound, which closes the connection with
-//! ENHANCE_YOUR_CALM. CONNECT with `:protocol` is off, so there are no upgrades here: browsers open WebSockets on a
+//! ENHANCE_YOUR_CALM. A client that opens no window for an answer loses the stream (`turns`). CONNECT with `:protocol` is off, so there are no upgrades here: browsers open WebSockets on a
 //! connection of their own, in HTTP/1.1.
 
 use std::{
@@ -20,14 +20,19 @@ use hyper::{
     body::{Body, Frame, Incoming, SizeHint},
     service::Service,
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
     time::timeout,
 };
 
-use super::{Connection, Limits, connection::OnConnection, places::Ending};
+use super::{
+    Connection, Limits,
+    connection::OnConnection,
+    places::Ending,
+    turns::{Turn, Watching},
+};
 
 /// RFC 9113 §6.5.2 asks for no fewer than 100; more is of use to floods only.
 const STREAMS: u32 = 100;
@@ -37,6 +42,9 @@ const PENDING_RESETS: usize = 20;
 const PROVOKED_RESETS: usize = 100;
 /// What of a response waits for a client that does not read. Times the streams, this is what one connection may cost.
 const UNSENT: usize = 64 * 1024;
+/// What of a response is handed out at once. A client has to take about that much within the write time-out, so it is
+/// no more than a slow one takes.
+const PART: usize = 16 * 1024;
 /// How often a client that says nothing is asked whether it is still there, so that an event stream to one that has
 /// gone ends.
 const PING: Duration = Duration::from_secs(60);
@@ -61,6 +69,9 @@ struct Counting<S> {
 /// A response that ends its stream when it is dropped.
 struct Streamed<B> {
     body: B,
+    /// What of the last frame was not handed out yet.
+    rest: Bytes,
+    turn: Turn,
     _stream: Stream,
 }
 
@@ -84,7 +95,7 @@ where
         streams: streams.clone(),
     };
     let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
-    let conversation = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+    let conversation = hyper::server::conn::http2::Builder::new(Watching(limits.write_timeout))
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(header_bytes)
@@ -168,6 +179,8 @@ where
             let response = answer.await?;
             Ok(response.map(|body| Streamed {
                 body,
+                rest: Bytes::new(),
+                turn: Turn::of_this_stream(),
                 _stream: stream,
             }))
         })
@@ -176,22 +189,54 @@ where
 
 // === impl Streamed ===
 
-impl<B: Body + Unpin> Body for Streamed<B> {
-    type Data = B::Data;
+impl<B: Body<Data = Bytes> + Unpin> Streamed<B> {
+    /// Cuts off what is handed out now.
+    fn part(&mut self) -> Frame<Bytes> {
+        let length = self.rest.len().min(PART);
+        Frame::data(self.rest.split_to(length))
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Streamed<B> {
+    type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        if !self.rest.is_empty() {
+            self.turn.is_the_clients();
+            return Poll::Ready(Some(Ok(self.part())));
+        }
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            self.turn.is_the_services();
+            return Poll::Pending;
+        };
+        self.turn.is_the_clients();
+        Poll::Ready(frame.map(|frame| {
+            Ok(match frame?.into_data() {
+                Ok(data) => {
+                    self.rest = data;
+                    self.part()
+                }
+                Err(trailers) => trailers,
+            })
+        }))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let rest = u64::try_from(self.rest.len()).unwrap_or(u64::MAX);
+        let of_body = self.body.size_hint();
+        let mut hint = SizeHint::new();
+        if let Some(upper) = of_body.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint.set_lower(of_body.lower().saturating_add(rest));
+        hint
     }
 }

@@ -16,6 +16,7 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
@@ -35,13 +36,17 @@ struct Frame {
 
 impl Raw {
     async fn start(bench: &Bench) -> Self {
+        Self::with(bench, &[]).await
+    }
+
+    async fn with(bench: &Bench, settings: &[u8]) -> Self {
         let mut stream = bench.connect("wiki.example", &["h2"]).await;
         stream
             .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
             .await
             .unwrap();
         let mut raw = Self(stream);
-        raw.send(&frame(SETTINGS, 0, 0, &[])).await;
+        raw.send(&frame(SETTINGS, 0, 0, settings)).await;
         raw
     }
 
@@ -185,4 +190,42 @@ async fn streams_beyond_the_bound_are_refused_and_those_within_it_are_answered()
             answered += 1;
         }
     }
+}
+
+#[tokio::test]
+async fn a_client_that_opens_no_window_loses_its_streams_and_then_its_connection() {
+    let bench = Bench::start(Limits {
+        write_timeout: Duration::from_millis(500),
+        header_timeout: Duration::from_millis(500),
+        ..Limits::default()
+    })
+    .await;
+    // INITIAL_WINDOW_SIZE 0
+    let mut raw = Raw::with(&bench, &[0, 4, 0, 0, 0, 0]).await;
+    // `/large` as a literal path.
+    let large = b"\x82\x87\x04\x06/large\x41\x0cwiki.example";
+    for number in 0..100 {
+        let stream = 2 * number + 1;
+        raw.send(&frame(HEADERS, END_STREAM | END_HEADERS, stream, large))
+            .await;
+    }
+    let mut reset = std::collections::BTreeSet::new();
+    let mut pings = 0;
+    while let Some(answer) = raw.next().await {
+        match answer.kind {
+            // CANCEL
+            RST_STREAM => {
+                assert_eq!(answer.payload, [0, 0, 0, 8]);
+                reset.insert(answer.stream);
+            }
+            DATA => panic!("there was no window"),
+            // The connection is as lively as can be.
+            _ if pings < 1000 => {
+                pings += 1;
+                raw.send(&frame(PING, 0, 0, &[0; 8])).await;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(reset.len(), 100);
 }
