@@ -14,6 +14,7 @@ mod body;
 mod forward;
 mod forwarded;
 mod headers;
+mod kept;
 mod metrics;
 mod page;
 #[cfg(any(test, fuzzing))]

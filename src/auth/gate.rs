@@ -63,7 +63,10 @@ pub struct Refusal {
 
 /// Every identity header of the closed list; empty where there is no value.
 #[derive(Debug)]
-pub struct IdentityHeaders(HeaderMap);
+pub struct IdentityHeaders {
+    headers: HeaderMap,
+    is_of_somebody: bool,
+}
 
 /// With the other headers, a 200 stays under nginx's 4 KiB buffer.
 const LONGEST_GROUPS: usize = 2000;
@@ -276,7 +279,10 @@ impl Gate {
     fn identity_headers(&self, service: &Service, who: Option<&Identity<'_>>) -> IdentityHeaders {
         let mut headers = self.nobody.clone();
         let Some(who) = who else {
-            return IdentityHeaders(headers);
+            return IdentityHeaders {
+                headers,
+                is_of_somebody: false,
+            };
         };
         for (name, value) in headers.iter_mut() {
             let mut wanted = service.upstream_headers.iter();
@@ -285,7 +291,10 @@ impl Gate {
                 *value = known;
             }
         }
-        IdentityHeaders(headers)
+        IdentityHeaders {
+            headers,
+            is_of_somebody: true,
+        }
     }
 }
 
@@ -294,13 +303,18 @@ impl Gate {
 impl IdentityHeaders {
     /// As the headers of an answer, which nobody may keep.
     pub(super) fn answer(self) -> HeaderMap {
-        self.0
+        self.headers
+    }
+
+    /// Whether it was somebody's session that let the request through.
+    pub(crate) fn are_of_somebody(&self) -> bool {
+        self.is_of_somebody
     }
 
     /// Puts them into a request, in place of those that have their names.
     pub(crate) fn replace_in(mut self, request: &mut HeaderMap) {
-        self.0.remove(CACHE_CONTROL);
-        request.extend(self.0);
+        self.headers.remove(CACHE_CONTROL);
+        request.extend(self.headers);
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     asked::Asked,
     body::{Download, Upload},
     forwarded::{self, Path},
-    headers,
+    headers, kept,
     upgrade::{Admission, Offer},
     upstream::Failure,
 };
@@ -57,6 +57,9 @@ impl Inner {
         let connection = request.extensions().get::<Connection>().cloned();
         let again = offer.is_some().then(|| head_of(&request));
 
+        let is_of_somebody = identity
+            .as_ref()
+            .is_some_and(IdentityHeaders::are_of_somebody);
         let mut request = Upload::of(request, self.settings.max_body);
         self.rewrite(&mut request, &asked, identity);
         if let Some(offer) = &offer {
@@ -76,7 +79,11 @@ impl Inner {
             .and_then(|offer| offer.accepted(response.headers()));
         headers::strip_hop_by_hop(response.headers_mut());
         headers::strip_our_set_cookies(response.headers_mut());
+        kept::keep_sessions(response.headers_mut());
         if !switched {
+            if is_of_somebody {
+                kept::keep_from_shared_caches(response.headers_mut());
+            }
             if !response.body().is_end_stream() {
                 headers::ask_for_no_buffering(response.headers_mut());
             }

@@ -7,7 +7,10 @@ use vestibule::{
     published::{HostEntry, Published},
 };
 
-use super::bench::{Bench, HOST, values};
+use super::{
+    bench::{Bench, HOST, values},
+    recorder::{Recorder, Then},
+};
 
 #[tokio::test]
 async fn no_request_reaches_a_protected_service_unjudged() {
@@ -152,4 +155,31 @@ async fn the_endpoint_answers_on_served_hosts_and_on_the_auth_host() {
             "{target}"
         );
     }
+}
+
+#[tokio::test]
+async fn caches_and_browsers_are_told_what_keeps_sessions_apart() {
+    let service = Recorder::start(&[Then::Answer(
+        "HTTP/1.1 200 OK\r\ncache-control: public, max-age=60\r\nclear-site-data: \"*\"\r\n\
+         content-length: 2\r\n\r\nok",
+    )])
+    .await;
+    let bench = Bench::before(&service.address.to_string()).await;
+    let host = format!("host: {HOST}");
+    let seen = bench.get("/", &[&host, &bench.ann]).await.head;
+    assert!(
+        seen.contains("cache-control: private, max-age=60\r\n"),
+        "{seen}"
+    );
+    assert!(
+        seen.contains("clear-site-data: \"cache\", \"storage\"\r\n"),
+        "{seen}"
+    );
+    // What is everybody's may be kept as its service says.
+    let seen = bench.get("/", &["host: open.example"]).await.head;
+    assert!(
+        seen.contains("cache-control: public, max-age=60\r\n"),
+        "{seen}"
+    );
+    assert!(!seen.contains("\"*\""), "{seen}");
 }
