@@ -15,6 +15,7 @@ mod live;
 mod metrics;
 mod object;
 mod status;
+mod unread;
 mod yaml;
 
 pub use self::{

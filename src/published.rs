@@ -10,6 +10,7 @@ mod provider;
 mod route;
 mod service;
 mod table;
+mod unread;
 
 pub use installation::{IDENTITY_HEADERS, Installation};
 pub use key_ring::{KeyRing, RingKey, SealingKey, UnreadableRing};
@@ -21,3 +22,4 @@ pub use service::{
     ServiceId, UpstreamHeader,
 };
 pub use table::{Published, Table};
+pub use unread::Unread;

@@ -122,7 +122,14 @@ impl AuthRequest {
             Some(id) => by_name(table, &asked.host, id)?,
             None => {
                 let entry = table.host(&asked.host).ok_or(Refused::UnknownHost)?;
-                by_host(table, entry, target)?
+                let service = by_host(table, entry, target)?;
+                // nginx sends the request to where it always did, whatever has become of that service's own entry.
+                if let (Access::Open(_), Some(unread)) =
+                    (&service.access, table.doubt(&asked.host, entry))
+                {
+                    return Err(Refused::Unread(Arc::clone(unread)));
+                }
+                service
             }
         };
         let Access::Open(policy) = &service.access else {

@@ -14,10 +14,11 @@ use std::{
 use super::{
     files::{SecretFiles, Snapshot},
     object::{self, Document, Id, Object},
+    unread,
     yaml::{self, Fault, Node, Place},
 };
 use crate::{
-    published::Installation,
+    published::{Installation, Unread},
     resolve::{Change, Source},
 };
 
@@ -29,6 +30,8 @@ pub(super) struct Contents {
     /// Every object, with the place where it stands.
     held: BTreeMap<Id, Arc<str>>,
     complaints: BTreeSet<Complaint>,
+    /// What could not be read and may be for requests that something else is also for.
+    unread: Option<Unread>,
 }
 
 /// A manifest as last read.
@@ -39,6 +42,7 @@ struct ManifestFile {
     objects: Vec<Object>,
     broken: bool,
     complaints: Vec<Complaint>,
+    unread: Option<Unread>,
 }
 
 /// Something that is wrong in the folder.
@@ -83,10 +87,12 @@ impl Contents {
         } = snapshot;
         let was_broken = self.broken();
         let mut complaints: BTreeSet<Complaint> = BTreeSet::new();
+        let mut all_unread: Vec<Unread> = Vec::new();
         match unreadable {
             // Nobody knows what is in it now: everything is as if its file could not be read.
             Some(why) => {
                 self.files.values_mut().for_each(|file| file.lose(&why));
+                all_unread.push(unread::of_text(&why, "", true));
                 complaints.insert(Complaint::general(why, true));
             }
             None => {
@@ -108,13 +114,18 @@ impl Contents {
                 .values()
                 .flat_map(|file| file.complaints.iter().cloned()),
         );
-        let objects = self.unite(&mut complaints);
+        let objects = self.unite(&mut complaints, &mut all_unread);
 
         let now: BTreeMap<Id, Arc<str>> = objects
             .iter()
             .map(|(id, (place, _))| (id.clone(), Arc::clone(place)))
             .collect();
         let before = std::mem::replace(&mut self.held, now);
+        all_unread.extend(self.files.values().filter_map(|file| file.unread.clone()));
+        let is_there = |id: &Id| self.held.contains_key(id);
+        let read = objects.values().map(|(_, object)| object);
+        all_unread.extend(read.filter_map(|object| unread::of_object(object, is_there)));
+        self.unread = unread::all(all_unread);
         let gone: Vec<(Id, Arc<str>)> = before
             .into_iter()
             .filter(|(id, _)| !self.held.contains_key(id))
@@ -141,6 +152,11 @@ impl Contents {
     /// Everything that is wrong now.
     pub(super) fn complaints(&self) -> impl Iterator<Item = &Complaint> {
         self.complaints.iter()
+    }
+
+    /// What could not be read and may be for requests that something else is also for.
+    pub(super) fn unread(&self) -> Option<&Unread> {
+        self.unread.as_ref()
     }
 
     /// How many manifests there are.
@@ -207,7 +223,11 @@ impl Contents {
     }
 
     /// All objects. What stands in two places is closed, since nobody can say which one is meant.
-    fn unite(&self, complaints: &mut BTreeSet<Complaint>) -> BTreeMap<Id, (Arc<str>, Object)> {
+    fn unite(
+        &self,
+        complaints: &mut BTreeSet<Complaint>,
+        all_unread: &mut Vec<Unread>,
+    ) -> BTreeMap<Id, (Arc<str>, Object)> {
         let in_files = self.files.iter().flat_map(|(name, file)| {
             let objects = file.objects.iter().cloned();
             objects.map(|object| (Arc::clone(name), object))
@@ -226,6 +246,12 @@ impl Contents {
                 .push((Arc::clone(&place), line));
             objects.entry(object.id()).or_insert((place, object));
         }
+        let twice = self.files.values().flat_map(|file| &file.objects);
+        let twice = twice.filter(|object| {
+            let places = places.get(&object.id());
+            places.is_some_and(|places| places.len() > 1)
+        });
+        all_unread.extend(twice.filter_map(unread::of_second));
         for (id, places) in places.into_iter().filter(|(_, places)| places.len() > 1) {
             let text = |(file, line): &(Arc<str>, u32)| match line {
                 0 => file.to_string(),
@@ -275,13 +301,18 @@ impl ManifestFile {
                 "is empty, and held {} a moment ago. Delete the file if that is to go",
                 object::count(self.objects.len())
             ))),
+            Ok(text) if text.trim().is_empty() => Err(whole(
+                "is empty. Write an object into it, or delete the file".to_owned(),
+            )),
             Ok(text) => yaml::documents(text).map_err(|fault| Complaint::at(name, fault)),
             Err(why) => Err(whole(why.clone())),
         };
+        let raw = text.as_deref().unwrap_or_default().to_owned();
         self.text = Some(text);
         match documents {
             Ok(documents) => self.understand(name, documents, installation),
             Err(complaint) => {
+                self.unread = Some(unread::of_text(&complaint.to_string(), &raw, true));
                 self.close(&complaint.to_string());
                 self.complaints = vec![complaint];
             }
@@ -292,12 +323,14 @@ impl ManifestFile {
         let mut now: Vec<Object> = Vec::with_capacity(documents.len());
         let mut complaints = Vec::new();
         let mut unknown = None;
+        let mut all_unread = Vec::new();
         for document in &documents {
             match object::read(document, name, installation) {
                 Ok(Document::Object(mut object, fault)) => {
                     if let Some(fault) = fault {
                         let complaint = Complaint::at(name, fault);
                         object.close(&complaint.to_string().into());
+                        all_unread.extend(object::unread(document, &complaint.to_string()));
                         complaints.push(complaint);
                     }
                     now.push(object);
@@ -311,11 +344,13 @@ impl ManifestFile {
                 }),
                 Err(fault) => {
                     let complaint = Complaint::at(name, fault);
+                    all_unread.extend(object::unread(document, &complaint.to_string()));
                     unknown.get_or_insert_with(|| complaint.to_string());
                     complaints.push(complaint);
                 }
             }
         }
+        self.unread = unread::all(all_unread);
         self.broken = complaints.iter().any(|complaint| complaint.closes);
         let before = std::mem::replace(&mut self.objects, now);
         if let Some(why) = unknown {

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     clock::Clock,
     file_watch::{FileWatch, Watched},
-    published::{Installation, Table},
+    published::{Installation, Published, Table},
     resolve::{Place, Resolution, Settings, Standalone},
 };
 
@@ -133,7 +133,10 @@ impl Folder {
         for change in look.changes {
             self.resolution.apply(change);
         }
-        let settled = self.resolution.settle();
+        let mut settled = self.resolution.settle();
+        let unread = self.contents.unread().cloned().map(Arc::new);
+        let unread = Published::Unread(unread);
+        settled.table_changed |= !self.table.load().says(&unread);
         let findings = findings(&self.contents, &self.resolution);
         let has_changed = settled.table_changed
             || !settled.plans.is_empty()
@@ -147,7 +150,8 @@ impl Folder {
             self.metrics.show(&self.current);
         }
         if settled.table_changed {
-            self.table.store(Arc::new(self.resolution.table().clone()));
+            let table = self.resolution.table().with(&unread);
+            self.table.store(Arc::new(table));
         }
         self.status.looked(now);
         self.metrics.looked(now);

@@ -22,9 +22,12 @@ use k8s_openapi::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::yaml::{Fault, Node};
+use super::{
+    unread,
+    yaml::{Fault, Node},
+};
 use crate::{
-    published::Installation,
+    published::{Installation, Unread},
     resolve::{
         Change, IdentityProvider, Ingress, Namespace, ProtectedService, SecretValues, Source, Spec,
         project_identity_provider, project_ingress, project_namespace, project_protected_service,
@@ -132,7 +135,13 @@ pub(super) fn read(
             Ok(Document::Object(Object::IdentityProvider(name, Arc::new(projected)), fault))
         }
         // A kind of ours that is not known is a mistake, and so is a known kind of a version that is not.
-        (version, kind) if version.split('/').next() == Some(GROUP) || kind == "Ingress" => {
+        (version, kind)
+            if version.split('/').next() == Some(GROUP)
+                || matches!(kind, "Ingress" | "ProtectedService" | "IdentityProvider")
+                || kind == "List"
+                || (version.starts_with("networking.k8s.io")
+                    && !OF_NETWORKING.contains(&kind)) =>
+        {
             Err(node.fault_at(
                 &["kind".to_owned()],
                 &format!("there is no {kind} in {version}; Vestibule reads Ingress of networking.k8s.io/v1, and ProtectedService and IdentityProvider of {ours}"),
@@ -142,6 +151,20 @@ pub(super) fn read(
             let name = node.get("metadata").and_then(|meta| meta.get("name"));
             let name = name.and_then(Node::text).unwrap_or_default();
             Ok(ignored(node, &format!("{kind} {name}")))
+        }
+    }
+}
+
+/// Kinds of networking.k8s.io that protect nothing; any other may be a slip for Ingress.
+const OF_NETWORKING: [&str; 4] = ["IngressClass", "NetworkPolicy", "IPAddress", "ServiceCIDR"];
+
+/// What a document that is wrong may be for, besides what is known of it.
+pub(super) fn unread(node: &Node, why: &str) -> Option<Unread> {
+    match node.get("kind").and_then(Node::text) {
+        Some("Secret" | "Namespace" | "IdentityProvider") => None,
+        kind => {
+            let may_be_paths = kind != Some("ProtectedService");
+            Some(unread::of_text(why, &node.texts(), may_be_paths))
         }
     }
 }

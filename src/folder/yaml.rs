@@ -122,6 +122,19 @@ impl Node {
         }
     }
 
+    /// All the texts in it, each in a line.
+    pub(super) fn texts(&self) -> String {
+        match &self.content {
+            Content::Text(text) => text.clone(),
+            Content::List(items) => items.iter().map(|item| item.texts() + "\n").collect(),
+            Content::Map(entries) => entries
+                .iter()
+                .map(|(key, node)| format!("{}\n{}\n", key.text, node.texts()))
+                .collect(),
+            Content::Null | Content::Bool(_) | Content::Number(_) => String::new(),
+        }
+    }
+
     /// The same without places.
     pub(super) fn to_json(&self) -> Value {
         match &self.content {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rpds::HashTrieMapSync;
 
-use super::{HostEntry, ProviderSettings, Service, ServiceId};
+use super::{HostEntry, ProviderSettings, Service, ServiceId, Unread};
 use crate::policy::{Host, HostPattern};
 
 /// What the endpoint serves at this moment.
@@ -17,6 +17,7 @@ pub struct Table {
     exact_hosts: HashTrieMapSync<Host, Arc<HostEntry>>,
     wildcard_hosts: HashTrieMapSync<Host, Arc<HostEntry>>,
     providers: HashTrieMapSync<Arc<str>, Arc<ProviderSettings>>,
+    unread: Option<Arc<Unread>>,
 }
 
 /// One unit's worth of change.
@@ -34,6 +35,8 @@ pub enum Published {
     Provider(Arc<ProviderSettings>),
     /// This provider cannot be used any more.
     NoProvider(Arc<str>),
+    /// In a folder: this is written and could not be read.
+    Unread(Option<Arc<Unread>>),
 }
 
 // === impl Table ===
@@ -79,6 +82,7 @@ impl Table {
             Published::NoProvider(name) => {
                 self.providers.remove_mut(&**name);
             }
+            Published::Unread(unread) => self.unread.clone_from(unread),
         }
     }
 
@@ -96,6 +100,7 @@ impl Table {
             Published::NoHost(pattern) => host(pattern).is_none(),
             Published::Provider(provider) => self.providers.get(&provider.name) == Some(provider),
             Published::NoProvider(name) => !self.providers.contains_key(name),
+            Published::Unread(unread) => self.unread == *unread,
         }
     }
 
@@ -111,6 +116,19 @@ impl Table {
         self.exact_hosts
             .get(host.as_str())
             .or_else(|| self.wildcard_hosts.get(host.parent()?))
+    }
+
+    /// What could not be read, if it may be what is asked for where this entry was found for the host. Then the entry
+    /// decides about nothing that somebody else sends on: it may be broader than what is meant.
+    #[must_use]
+    pub fn doubt(&self, host: &Host, entry: &HostEntry) -> Option<&Arc<Unread>> {
+        let is_shared =
+            || entry.services.len() > 1 || entry.routes.iter().any(|route| route.service.is_none());
+        self.unread.as_ref().filter(|unread| {
+            matches!(entry.pattern, HostPattern::Wildcard(_))
+                || unread.hosts.contains(host)
+                || (unread.may_be_paths && is_shared())
+        })
     }
 
     /// A provider by name.

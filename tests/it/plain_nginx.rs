@@ -5,6 +5,7 @@ mod live;
 mod paths;
 mod people;
 mod rendered;
+mod unread;
 
 use std::{fs, net::SocketAddr, path::Path};
 

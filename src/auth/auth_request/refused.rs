@@ -8,7 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use crate::{
     auth::metrics::Checks,
     policy::Host,
-    published::{Access, Service, ServiceId},
+    published::{Access, Service, ServiceId, Unread},
 };
 
 /// Why the path that is asked for is not known.
@@ -35,6 +35,8 @@ pub(super) enum Refused {
     SeveralServices(Untold),
     /// The path is nobody's to protect.
     OpenPath,
+    /// Something cannot be read that may be what is asked for.
+    Unread(Arc<Unread>),
     /// nginx asks about the endpoint itself.
     Endpoint,
     /// Something is broken.
@@ -50,9 +52,11 @@ impl Refused {
     pub(super) fn counter<'c>(&self, checks: &'c Checks) -> Option<&'c Counter> {
         match self {
             Self::IdentityHeader(_) => Some(&checks.identity_header),
-            Self::UnknownHost | Self::UnknownService(_) | Self::OpenPath | Self::NoRoute => {
-                Some(&checks.unknown_service)
-            }
+            Self::UnknownHost
+            | Self::UnknownService(_)
+            | Self::OpenPath
+            | Self::Unread(_)
+            | Self::NoRoute => Some(&checks.unknown_service),
             Self::Rules(..) | Self::SeveralServices(_) => Some(&checks.path_not_told),
             Self::Closed(_) | Self::Endpoint => None,
         }
@@ -68,6 +72,7 @@ impl Refused {
             Self::Rules(service, _) => (service.id.as_str(), "rules"),
             Self::SeveralServices(_) => (host.as_str(), "several services"),
             Self::OpenPath => (host.as_str(), "open path"),
+            Self::Unread(_) => ("", "unread"),
             Self::Endpoint => (host.as_str(), "endpoint"),
             Self::Closed(service) => (service.id.as_str(), "closed"),
             Self::NoRoute => ("", ""),
@@ -104,6 +109,10 @@ impl Refused {
             ),
             Self::OpenPath => format!(
                 "nginx asks who may see a path of {host} that the manifests leave open: refused. Take auth_request out of that location, or protect what is there"
+            ),
+            Self::Unread(unread) => format!(
+                "nginx asks about {host}, and something is written that cannot be read and may be what protects it: refused until it is mended. {}. (A check that names its service goes on all the while: auth_request {prefix}/auth/NAMESPACE/NAME)",
+                unread.why
             ),
             Self::Endpoint => format!(
                 "nginx asks who may see {prefix} of {host}, where Vestibule answers people: refused. Give {host} a `location {prefix}/` with proxy_pass to Vestibule and without auth_request"
