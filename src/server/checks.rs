@@ -16,15 +16,16 @@ use bytes::Bytes;
 use http::{Request, Response};
 use hyper::{
     body::{Body, Incoming},
-    service::Service,
+    service::{Service, service_fn},
 };
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Limits, Listener, ListenerMetrics, cannot_listen,
+    Connection, Limits, Listener, ListenerMetrics, cannot_listen,
     http1::{self, Answers},
     socket,
+    stall::Stalling,
 };
 
 /// Bound sockets that are not served yet, one for each core, at one address.
@@ -142,8 +143,13 @@ where
         .build()?;
     runtime.block_on(async {
         let socket = tokio::net::TcpListener::from_std(socket)?;
-        let answer = |stream, connection| {
-            let service = service.clone();
+        let answer = |stream, connection: Connection| {
+            let (service, asked) = (service.clone(), connection.clone());
+            let service = service_fn(move |request| {
+                asked.note_request();
+                service.call(request)
+            });
+            let stream = Stalling::new(stream, limits.write_timeout);
             http1::converse(stream, connection, service, Answers::Headers, limits)
         };
         let listener = Listener {
@@ -158,11 +164,13 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http_body_util::Empty;
-    use hyper::service::service_fn;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpStream,
+        time::timeout,
     };
 
     use super::*;
@@ -197,6 +205,27 @@ mod tests {
         stop.cancel();
         served.await.unwrap().unwrap();
         assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_and_reads_no_answer_loses_the_place() {
+        let limits = Limits {
+            write_timeout: Duration::from_millis(200),
+            ..Limits::default()
+        };
+        let listener = CheckListener::bind(ANYWHERE, limits).await.unwrap();
+        let address = listener.address().unwrap();
+        let stop = CancellationToken::new();
+        let empty = service_fn(async |_: Request<Incoming>| {
+            Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+        });
+        let served = tokio::spawn(listener.serve(empty, stop.clone()));
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let questions = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
+        let ended = async { while silent.write_all(&questions).await.is_ok() {} };
+        timeout(Duration::from_secs(60), ended).await.unwrap();
+        stop.cancel();
+        served.await.unwrap().unwrap();
     }
 
     #[tokio::test]

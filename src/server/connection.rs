@@ -73,6 +73,11 @@ impl Connection {
         self.0.places.ending().await
     }
 
+    /// Notes that a request has come on it.
+    pub(super) fn note_request(&self) {
+        self.0.was_asked.store(true, Ordering::Relaxed);
+    }
+
     /// Whether a request has come on it.
     pub(super) fn was_asked(&self) -> bool {
         self.0.was_asked.load(Ordering::Relaxed)
@@ -148,7 +153,7 @@ impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for OnConnection<
         request
             .extensions_mut()
             .insert(Peer(self.connection.peer()));
-        self.connection.0.was_asked.store(true, Ordering::Relaxed);
+        self.connection.note_request();
         // Checks ask for none, and are not made to pay for it.
         if request.headers().contains_key(UPGRADE) {
             let connection = self.connection.clone();
