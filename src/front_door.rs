@@ -4,11 +4,13 @@
 //! Proxying itself is hyper's: its server reads and frames, hyper-util's pooled client writes and frames again, so
 //! no octet of a request's framing is copied through. What lies between is here: who is asked (`asked`), which
 //! headers may cross (`headers`) and what services are told of the way here (`forwarded`), what is passed on and how
-//! long is waited for it (`forward`, `body`, `upstream`), and connections that stop being HTTP (`upgrade`).
+//! long is waited for it (`forward`, `body`, `upstream`), connections that stop being HTTP (`upgrade`), and how long what
+//! was let through goes on (`admission`).
 //!
 //! Services are spoken to in HTTP/1.1. Left out: HTTP/2 to services, extended CONNECT, trailers of requests, 1xx
 //! responses of services but 101 (`Expect: 100-continue` is answered here, once a service is there to take the body).
 
+mod admission;
 mod asked;
 mod body;
 mod forward;
@@ -60,8 +62,10 @@ enum Way {
     Endpoint,
     /// To the service at this address, with these headers.
     Service(Arc<str>, Option<IdentityHeaders>),
+    /// To the page that signs people in or says why they may not enter.
+    Start(Response<Body>),
     /// Nowhere.
-    Stop(Response<Body>),
+    Stop(Problem),
 }
 
 // === impl FrontDoor ===
@@ -129,21 +133,21 @@ impl Inner {
             // Judged as if nobody were signed in: browsers send cookies with a WebSocket from any page of the same site.
             headers::strip_our_cookies(headers);
         }
-        match self.way(&request, &asked) {
+        let stopped = match self.way(&request, &asked) {
             Way::Endpoint => {
                 use hyper::service::Service as _;
                 let Ok(response) = self.endpoint.call(request).await;
-                response
+                return response;
             }
             Way::Service(upstream, identity) => {
-                self.forward(request, asked, upstream, identity).await
+                return self.forward(request, asked, upstream, identity).await;
             }
-            Way::Stop(response) => {
-                // Whoever is still sending reads the answer afterwards.
-                drop(Upload::of(request, None));
-                response
-            }
-        }
+            Way::Start(response) => response,
+            Way::Stop(problem) => self.stop(&problem, request.headers().get(ACCEPT)),
+        };
+        // Whoever is still sending reads the answer afterwards.
+        drop(Upload::of(request, None));
+        stopped
     }
 
     /// What a client is told whose request gets no further.
@@ -152,14 +156,13 @@ impl Inner {
         page::show(problem, accepted)
     }
 
-    fn way(&self, request: &Request<Body>, asked: &Asked) -> Way {
-        let stop = |problem| Way::Stop(self.stop(&problem, request.headers().get(ACCEPT)));
+    fn way<B>(&self, request: &Request<B>, asked: &Asked) -> Way {
         if self.gate.is_auth_host(asked.host.as_str()) {
             return Way::Endpoint;
         }
         let table = self.gate.table().load();
         let Some(entry) = table.host(&asked.host) else {
-            return stop(Problem::UnknownHost);
+            return Way::Stop(Problem::UnknownHost);
         };
         if self.gate.is_endpoint(request.uri().path()) {
             return Way::Endpoint;
@@ -169,28 +172,27 @@ impl Inner {
             .path_and_query()
             .map_or("/", PathAndQuery::as_str);
         match entry.route(target) {
-            Found::Nothing => stop(Problem::NoRoute(asked.host.clone())),
-            Found::Unclear => stop(Problem::PathUnclear),
+            Found::Nothing => Way::Stop(Problem::NoRoute(asked.host.clone())),
+            Found::Unclear => Way::Stop(Problem::PathUnclear),
             Found::Route(route) => self.judged(request, asked, route, target, &table),
         }
     }
 
     /// Every request for a protected service, whatever its method, passes here.
-    fn judged(
+    fn judged<B>(
         &self,
-        request: &Request<Body>,
+        request: &Request<B>,
         asked: &Asked,
         route: &Route,
         target: &str,
         table: &Table,
     ) -> Way {
-        let stop = |problem| Way::Stop(self.stop(&problem, request.headers().get(ACCEPT)));
         let upstream = Arc::clone(&route.upstream);
         let Some(id) = &route.service else {
             return Way::Service(upstream, None);
         };
         let Some(service) = table.service(id.as_str()) else {
-            return stop(Problem::NoPolicy(asked.host.clone()));
+            return Way::Stop(Problem::NoPolicy(asked.host.clone()));
         };
         let question = Question {
             service,
@@ -205,12 +207,12 @@ impl Inner {
         match self.gate.judge(&question) {
             Answer::Pass(identity) => Way::Service(upstream, Some(identity)),
             Answer::SignIn if audience(request.headers()) == Audience::Program => {
-                stop(Problem::SignInNeeded(address()))
+                Way::Stop(Problem::SignInNeeded(address()))
             }
             Answer::SignIn | Answer::Refuse(Refusal { page_follows: true }) => {
-                Way::Stop(self.to_start(service, request.method(), target))
+                Way::Start(self.to_start(service, request.method(), target))
             }
-            Answer::Refuse(_) => stop(Problem::Refused(address())),
+            Answer::Refuse(_) => Way::Stop(Problem::Refused(address())),
         }
     }
 

@@ -15,8 +15,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use tokio::{runtime::Handle, time::Instant};
 
-use super::headers;
-use crate::policy::Host;
+use super::{admission::Admission, headers};
 
 /// The body of a request, on its way to a service.
 pub(super) struct Upload {
@@ -53,8 +52,9 @@ pub(super) enum Stage {
 /// The body of a response, on its way to the client.
 pub(super) struct Download {
     body: Incoming,
-    host: Host,
-    upstream: Arc<str>,
+    admission: Admission,
+    /// It did not come all at once.
+    lasts: bool,
 }
 
 /// Why a body ends early.
@@ -69,6 +69,9 @@ pub(super) enum Early {
     /// The response's.
     #[error(transparent)]
     Service(#[from] hyper::Error),
+    /// The response's: whoever it is for may no longer have it.
+    #[error("the session has ended, or the policy has changed")]
+    Over,
 }
 
 /// How long the rest of a body is read that no service takes: a client that is still sending when its connection closes
@@ -205,17 +208,14 @@ impl Progress {
 // === impl Download ===
 
 impl Download {
-    /// A response whose body tells the log if its service breaks it off.
-    pub(super) fn of(
-        response: Response<Incoming>,
-        host: &Host,
-        upstream: &Arc<str>,
-    ) -> Response<Body> {
+    /// A response whose body breaks off when whoever asked may no longer have it, and tells the log if its service
+    /// does that.
+    pub(super) fn of(response: Response<Incoming>, admission: Admission) -> Response<Body> {
         response.map(|body| {
             Body::new(Self {
                 body,
-                host: host.clone(),
-                upstream: Arc::clone(upstream),
+                admission,
+                lasts: false,
             })
         })
     }
@@ -229,7 +229,21 @@ impl hyper::body::Body for Download {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Early>>> {
-        let mut frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        // An answer that comes all at once, as most do, is over before it would be judged again.
+        let ends = matches!(frame, Poll::Ready(None));
+        if !ends
+            && (self.lasts || frame.is_pending())
+            && self.admission.poll_end(context).is_ready()
+        {
+            tracing::info!(
+                host = %self.admission.asked().host,
+                "breaking off an answer under way: its session has ended, or the policy has changed"
+            );
+            return Poll::Ready(Some(Err(Early::Over)));
+        }
+        self.lasts = true;
+        let mut frame = ready!(frame);
         match &mut frame {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_mut() {
@@ -239,8 +253,8 @@ impl hyper::body::Body for Download {
             }
             // The error breaks the client's connection, or its stream: an answer that lacks its end must not look whole.
             Some(Err(error)) => tracing::warn!(
-                host = %self.host,
-                upstream = &*self.upstream,
+                host = %self.admission.asked().host,
+                upstream = self.admission.upstream(),
                 error = %error,
                 "a service broke off in the middle of its response, and the client was told so; see the service's own log"
             ),

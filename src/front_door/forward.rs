@@ -11,11 +11,12 @@ use hyper::body::{Body as _, Incoming};
 
 use super::{
     Inner,
+    admission::Admission,
     asked::Asked,
     body::{Download, Upload},
     forwarded::{self, Path},
     headers, kept,
-    upgrade::{Admission, Offer},
+    upgrade::Offer,
     upstream::Failure,
 };
 use crate::{
@@ -55,7 +56,7 @@ impl Inner {
         let is_too_long = self.is_too_long(request.headers());
         let offer = Offer::take(&mut request);
         let connection = request.extensions().get::<Connection>().cloned();
-        let again = offer.is_some().then(|| head_of(&request));
+        let admission = Admission::of(&request, self, &asked, upstream);
 
         let is_of_somebody = identity
             .as_ref()
@@ -70,7 +71,7 @@ impl Inner {
         if is_too_long {
             return Err(Failure::TooLong);
         }
-        let mut response = self.upstreams.send(upstream, request).await?;
+        let mut response = self.upstreams.send(request, &admission).await?;
 
         *response.version_mut() = Version::HTTP_11;
         let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -87,20 +88,12 @@ impl Inner {
             if !response.body().is_end_stream() {
                 headers::ask_for_no_buffering(response.headers_mut());
             }
-            return Ok(Download::of(response, &asked.host, upstream));
+            return Ok(Download::of(response, admission));
         }
-        let (Some(offer), Some(protocol), Some(request), Some(connection)) =
-            (offer, protocol, again, connection)
-        else {
+        let (Some(offer), Some(protocol), Some(connection)) = (offer, protocol, connection) else {
             return Err(Failure::Switched);
         };
-        let admission = Admission {
-            door: Arc::clone(self),
-            asked,
-            upstream: Arc::clone(upstream),
-            request,
-        };
-        Ok(self.switch(response, offer, protocol, admission, &connection))
+        Ok(switch(response, offer, protocol, admission, &connection))
     }
 
     /// Everything in the request's headers that the service must see otherwise than the client sent it.
@@ -141,31 +134,20 @@ impl Inner {
             .zip(limit)
             .is_some_and(|(announced, limit)| announced > limit)
     }
-
-    /// The 101 to the client; what follows it goes from one connection to the other.
-    fn switch(
-        &self,
-        mut response: Response<Incoming>,
-        offer: Offer,
-        protocol: HeaderValue,
-        admission: Admission,
-        connection: &Connection,
-    ) -> Response<Body> {
-        let service = hyper::upgrade::on(&mut response);
-        let interval = self.settings.upgrade_recheck;
-        connection.hand_over(offer.join(service, admission, interval));
-        let headers = response.headers_mut();
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, protocol);
-        response.map(|_| Body::empty())
-    }
 }
 
-/// The request without its body.
-fn head_of(request: &Request<Body>) -> Request<Body> {
-    let mut head = Request::new(Body::empty());
-    head.method_mut().clone_from(request.method());
-    head.uri_mut().clone_from(request.uri());
-    head.headers_mut().clone_from(request.headers());
-    head
+/// The 101 to the client; what follows it goes from one connection to the other.
+fn switch(
+    mut response: Response<Incoming>,
+    offer: Offer,
+    protocol: HeaderValue,
+    admission: Admission,
+    connection: &Connection,
+) -> Response<Body> {
+    let service = hyper::upgrade::on(&mut response);
+    connection.hand_over(offer.join(service, admission));
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, protocol);
+    response.map(|_| Body::empty())
 }

@@ -26,6 +26,8 @@ pub(super) enum Problem {
     SignInNeeded(String),
     /// Somebody is, and may not enter; or nobody may. With the same.
     Refused(String),
+    /// Whoever asked may no longer enter, and the answer had not begun.
+    Over(Host),
     /// The host is protected and its policy is not there.
     NoPolicy(Host),
     /// The service cannot be reached.
@@ -92,6 +94,7 @@ impl Problem {
             Self::PathUnclear => "path_unclear",
             Self::SignInNeeded(_) => "sign_in_needed",
             Self::Refused(_) => "refused",
+            Self::Over(_) => "over",
             Self::NoPolicy(_) => "no_policy",
             Self::Down(_) => "service_down",
             Self::Late(_) => "service_late",
@@ -149,6 +152,14 @@ impl Problem {
                 StatusCode::FORBIDDEN,
                 "You may not enter".to_owned(),
                 format!("Open {address} in a browser to see why."),
+            ),
+            Self::Over(host) => (
+                StatusCode::FORBIDDEN,
+                "You may not enter any more".to_owned(),
+                format!(
+                    "The session ended, or the policy changed, while {host} was at work. Load the page again to sign in \
+                     or to see why."
+                ),
             ),
             Self::NoPolicy(host) => (
                 StatusCode::SERVICE_UNAVAILABLE,

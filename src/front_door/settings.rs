@@ -18,8 +18,8 @@ pub struct Settings {
     pub response_timeout: Duration,
     /// Octets that the body of a request may have; no limit if unset.
     pub max_body: Option<u64>,
-    /// How often a connection that has switched protocols is judged again: it ends when its session does.
-    pub upgrade_recheck: Duration,
+    /// How often a request that lasts is judged again, a switched connection among them: it ends when its session does.
+    pub recheck: Duration,
     /// Strict-Transport-Security of every answer, in place of what a service says.
     pub hsts: Option<HeaderValue>,
 }
@@ -33,7 +33,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(60),
             max_body: None,
-            upgrade_recheck: Duration::from_secs(30),
+            recheck: Duration::from_secs(30),
             hsts: None,
         }
     }

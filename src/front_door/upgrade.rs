@@ -5,7 +5,7 @@
 //! nothing can hide behind an upgrade that is refused. HTTP itself is no protocol to switch to: requests inside would
 //! not be judged.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Request, Version, header};
@@ -13,21 +13,12 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 
-use super::{Inner, Way, asked::Asked};
+use super::admission::Admission;
 
 /// The protocols that a request asks to switch to, in its order.
 pub(super) struct Offer {
     protocols: Vec<String>,
     client: OnUpgrade,
-}
-
-/// A request whose connection was switched, to be judged again from time to time.
-pub(super) struct Admission {
-    pub(super) door: Arc<Inner>,
-    pub(super) asked: Asked,
-    pub(super) upstream: Arc<str>,
-    /// The request without its body, as it was judged.
-    pub(super) request: Request<Body>,
 }
 
 /// How long what is under way in one direction may take when the other has ended.
@@ -67,8 +58,8 @@ impl Offer {
     }
 
     /// Passes octets both ways until one side closes, or whoever asked may no longer be here.
-    pub(super) async fn join(self, service: OnUpgrade, admission: Admission, interval: Duration) {
-        let host = admission.asked.host.clone();
+    pub(super) async fn join(self, service: OnUpgrade, mut admission: Admission) {
+        let host = admission.asked().host.clone();
         let (client, service) = match futures::try_join!(self.client, service) {
             Ok(both) => both,
             Err(error) => {
@@ -78,7 +69,7 @@ impl Offer {
         };
         tokio::select! {
             () = converse(client, service) => {}
-            () = admission.ends(interval) => {
+            () = admission.end() => {
                 tracing::info!(%host, "closing a switched connection: its session has ended, or the policy has changed");
             }
         }
@@ -141,21 +132,6 @@ async fn copy(
 ) -> std::io::Result<()> {
     tokio::io::copy(&mut from, &mut to).await?;
     to.shutdown().await
-}
-
-// === impl Admission ===
-
-impl Admission {
-    /// Returns when the request would not be let through to the same service any more.
-    async fn ends(self, interval: Duration) {
-        loop {
-            tokio::time::sleep(interval).await;
-            let way = self.door.way(&self.request, &self.asked);
-            if !matches!(way, Way::Service(upstream, _) if upstream == self.upstream) {
-                return;
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use hyper_util::{
 pub(super) use self::failure::Failure;
 use self::line::{Answered, Dial};
 use super::{
+    admission::Admission,
     body::{Progress, Stage, Upload},
     settings::Settings,
 };
@@ -63,11 +64,11 @@ impl Upstreams {
         }
     }
 
-    /// Sends a request, whose headers are ready, to `http://NAME:PORT`.
+    /// Sends a request, whose headers are ready, to the service it was let through to, at `http://NAME:PORT`.
     pub(super) async fn send(
         &self,
-        upstream: &str,
         mut request: Request<Upload>,
+        admission: &Admission,
     ) -> Result<Response<Incoming>, Failure> {
         if self.has_sent(request.headers()) {
             return Err(Failure::Loop);
@@ -75,18 +76,21 @@ impl Upstreams {
         let own =
             HeaderValue::try_from(format!("1.1 {}", self.via)).map_err(|_| Failure::Address)?;
         request.headers_mut().append(header::VIA, own);
-        *request.uri_mut() = target(upstream, request.uri()).ok_or(Failure::Address)?;
+        *request.uri_mut() = target(admission.upstream(), request.uri()).ok_or(Failure::Address)?;
         *request.version_mut() = http::Version::HTTP_11;
 
         let again = copy_to_repeat(&request);
         let progress = request.body().progress();
-        let sent = self.wait(self.pooled.request(request), progress).await;
+        let sent = self
+            .wait(self.pooled.request(request), progress, admission)
+            .await;
         // A request that no octet of was sent is sent again by the client itself. Between that and an answer lies the
         // service that closes an idle connection at the very moment we use it.
         let sent = match (sent, again) {
             (Err(Failure::Broken(error)), Some(again)) if is_stale(&error) => {
                 let progress = again.body().progress();
-                self.wait(self.fresh.request(again), progress).await
+                self.wait(self.fresh.request(again), progress, admission)
+                    .await
             }
             (sent, _) => sent,
         };
@@ -104,11 +108,12 @@ impl Upstreams {
         Ok(response)
     }
 
-    /// Waits for the headers of the response, until nothing moves any more.
+    /// Waits for the headers of the response, until nothing moves any more or whoever asked may no longer have it.
     async fn wait(
         &self,
         response: ResponseFuture,
         progress: Progress,
+        admission: &Admission,
     ) -> Result<Response<Incoming>, Failure> {
         let mut response = pin!(response);
         loop {
@@ -119,12 +124,16 @@ impl Upstreams {
                     _ => Failure::Late,
                 });
             }
-            if let Ok(answer) = tokio::time::timeout(left, response.as_mut()).await {
+            let pause = left.min(admission.interval());
+            if let Ok(answer) = tokio::time::timeout(pause, response.as_mut()).await {
                 return answer.map_err(|error| match progress.stage() {
                     Stage::TooLong => Failure::TooLong,
                     Stage::Broken => Failure::ClientBroke,
                     Stage::AwaitsClient | Stage::AwaitsService => Failure::of(error),
                 });
+            }
+            if !admission.holds() {
+                return Err(Failure::Over);
             }
         }
     }

@@ -94,15 +94,15 @@ pub struct FrontDoorOptions {
     )]
     handshake_timeout: Duration,
 
-    /// How often a WebSocket, or whatever else a connection was switched to, is judged again: it ends when its session does
+    /// How often a WebSocket, an event feed, or a download or upload under way is judged again: it ends when its session does
     #[arg(
         long,
-        env = "VESTIBULE_UPGRADE_RECHECK",
+        env = "VESTIBULE_RECHECK_INTERVAL",
         value_name = "DURATION",
         default_value = "30s",
         value_parser = between(1..=3600)
     )]
-    upgrade_recheck: Duration,
+    recheck_interval: Duration,
 }
 
 /// What the options come to: they fit together and with the public origin.
@@ -158,7 +158,7 @@ impl FrontDoorOptions {
                 connect_timeout: self.upstream_connect_timeout,
                 response_timeout: self.upstream_timeout,
                 max_body: self.max_body_size,
-                upgrade_recheck: self.upgrade_recheck,
+                recheck: self.recheck_interval,
                 hsts: self.hsts.and_then(|span| {
                     HeaderValue::try_from(format!("max-age={}", span.as_secs())).ok()
                 }),
@@ -277,7 +277,7 @@ mod tests {
         assert!(door.certificates.is_empty());
         assert_eq!(door.redirect, None);
         assert_eq!(door.handshake_timeout, Duration::from_secs(10));
-        assert_eq!(door.requests.upgrade_recheck, Duration::from_secs(30));
+        assert_eq!(door.requests.recheck, Duration::from_secs(30));
         assert_eq!(door.requests.connect_timeout, Duration::from_secs(5));
         assert_eq!(door.requests.response_timeout, Duration::from_secs(60));
         assert_eq!((door.requests.max_body, door.requests.hsts), (None, None));
@@ -403,7 +403,7 @@ mod tests {
     fn limits_that_let_nobody_in_are_refused() {
         for option in [
             "--handshake-timeout=0s",
-            "--upgrade-recheck=2h",
+            "--recheck-interval=2h",
             "--upstream-timeout=60",
             "--upstream-connect-timeout=-1s",
         ] {

@@ -45,6 +45,9 @@ pub(in super::super) enum Failure {
     /// The client sent nonsense, or went away.
     #[error("the body of the request broke off, or is wrongly framed")]
     ClientBroke,
+    /// The session ended, or the policy changed, before the response.
+    #[error("the session has ended, or the policy has changed")]
+    Over,
 }
 
 // === impl Failure ===
@@ -73,6 +76,7 @@ impl Failure {
             Self::Broken(_) | Self::Framing | Self::Switched => Problem::Nonsense(host),
             Self::TooLong => Problem::TooLong,
             Self::ClientLate => Problem::Stalled,
+            Self::Over => Problem::Over(host),
             Self::ClientBroke => Problem::Unreadable("Its body broke off, or is wrongly framed."),
         }
     }
@@ -103,7 +107,7 @@ impl Failure {
             Self::Framing | Self::Switched => {
                 "the service behind a host sent a response that is not HTTP/1.1 as it was asked for: see its own log"
             }
-            Self::TooLong | Self::ClientLate | Self::ClientBroke => return None,
+            Self::TooLong | Self::ClientLate | Self::ClientBroke | Self::Over => return None,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Bodies on their way through: large, slow, endless.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::body::Bytes;
 use tokio::{
@@ -8,7 +8,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use vestibule::front_door::Settings;
+use vestibule::{front_door::Settings, published::Table};
 
 use super::{
     bench::{Bench, HOST, Seen, is_closed, read_until, values},
@@ -184,4 +184,108 @@ async fn whoever_is_still_sending_learns_why_nobody_reads() {
         read_until(&mut client, status).await;
     }
     assert!(service.requests().is_empty());
+}
+
+const FEED: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n\
+     7\r\ndata: 1\r\n";
+
+/// A front door that judges again so often that a test can wait for it.
+async fn watchful(service: &Recorder) -> Bench {
+    let settings = Settings {
+        recheck: Duration::from_millis(20),
+        ..Settings::default()
+    };
+    Bench::with(&service.address.to_string(), settings).await
+}
+
+/// Ends ann's session, or every policy.
+fn end(bench: &Bench, by_session: bool) {
+    if by_session {
+        bench.clock.advance(Duration::from_secs(601));
+    } else {
+        bench.table.store(Arc::new(Table::default()));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_under_way_ends_with_its_session_and_with_the_policy() {
+    let service = Recorder::start(&[Then::Answer(FEED)]).await;
+    for by_session in [true, false] {
+        let bench = watchful(&service).await;
+        let ann = &bench.ann;
+        let request = format!("GET /feed HTTP/1.1\r\nhost: {HOST}\r\n{ann}\r\n\r\n");
+        let mut client = bench.opened(&request).await;
+        read_until(&mut client, "data: 1").await;
+        // Judged again several times, and still welcome.
+        let mut rest = Vec::new();
+        let early = client.read_to_end(&mut rest);
+        let early = tokio::time::timeout(Duration::from_millis(100), early).await;
+        assert!(early.is_err(), "{early:?}");
+        end(&bench, by_session);
+        assert!(is_closed(&mut client).await);
+        // And the service is told so too.
+        let feeds = if by_session { 1 } else { 2 };
+        service
+            .wait_for("closed", |all, closed| (all, closed) == (feeds, feeds))
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn an_endless_download_ends_with_its_session_though_something_always_comes() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+        while stream.write_all(&[7; 65536]).await.is_ok() {}
+    });
+    let settings = Settings {
+        recheck: Duration::from_millis(20),
+        ..Settings::default()
+    };
+    let bench = Bench::with(&address, settings).await;
+    let ann = &bench.ann;
+    let mut client = bench
+        .opened(&format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n{ann}\r\n\r\n"))
+        .await;
+    let mut buffer = vec![0; 1 << 20];
+    client.read_exact(&mut buffer).await.unwrap();
+    end(&bench, true);
+    let draining = async { while client.read(&mut buffer).await.is_ok_and(|read| read > 0) {} };
+    tokio::time::timeout(Duration::from_secs(10), draining)
+        .await
+        .expect("the download breaks off");
+    tokio::time::timeout(Duration::from_secs(10), serving)
+        .await
+        .expect("the service is told")
+        .unwrap();
+}
+
+#[tokio::test]
+async fn whoever_may_no_longer_enter_gets_no_answer_that_was_waited_for() {
+    let service = Recorder::start(&[Then::Wait]).await;
+    for (request, by_session) in [
+        ("GET /poll HTTP/1.1\r\n", true),
+        ("GET /poll HTTP/1.1\r\n", false),
+        // An upload that never ends.
+        ("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n", true),
+    ] {
+        let bench = watchful(&service).await;
+        let (ann, before) = (&bench.ann, service.requests().len());
+        let mut client = bench
+            .opened(&format!("{request}host: {HOST}\r\n{ann}\r\n\r\n"))
+            .await;
+        let mut octet = [0];
+        let early = tokio::time::timeout(Duration::from_millis(100), client.read(&mut octet)).await;
+        assert!(early.is_err(), "{early:?}");
+        assert_eq!(
+            service.requests().len() - before,
+            usize::from(request.starts_with("GET"))
+        );
+        end(&bench, by_session);
+        let answer = read_until(&mut client, "Load the page again").await;
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    }
 }

@@ -205,7 +205,7 @@ async fn a_switched_connection_ends_with_its_session_and_with_the_policy() {
     let service = Recorder::start(&[Then::Answer(SWITCH)]).await;
     for end_of_session in [true, false] {
         let settings = Settings {
-            upgrade_recheck: Duration::from_millis(20),
+            recheck: Duration::from_millis(20),
             ..Settings::default()
         };
         let bench = Bench::with(&service.address.to_string(), settings).await;
