@@ -189,7 +189,7 @@ fn rules_of<'w>(ingress: &'w Ingress, host: &HostPattern) -> impl Iterator<Item 
         .rules
         .iter()
         .filter(move |rule| rule.host.as_ref() == Ok(host));
-    of_host.flat_map(|rule| &rule.paths).map(rule_path)
+    of_host.flat_map(|rule| rule.paths.iter()).map(rule_path)
 }
 
 fn rule_path(path: &super::IngressPath) -> RulePath<'_> {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How the endpoint Ingress of a host is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum EndpointState {
     /// There need not be one, or this process does not write it.
     Unneeded,
@@ -35,7 +35,7 @@ pub(super) enum EndpointState {
 
 /// Which sessions of a host count. Others may have seen those from a time at which they shared it, also after they have
 /// gone, so the endpoint Ingress keeps it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sessions {
     /// All.
     All,
@@ -257,7 +257,7 @@ impl EndpointIngress {
         let [rule] = ingress.rules.as_slice() else {
             return false;
         };
-        let [path] = rule.paths.as_slice() else {
+        let [path] = &*rule.paths else {
             return false;
         };
         let backend = path.backend.as_ref().is_some_and(|backend| {

@@ -78,7 +78,7 @@ pub(super) fn host_failures(
         let mut backends = ingress
             .rules
             .iter()
-            .flat_map(|rule| &rule.paths)
+            .flat_map(|rule| rule.paths.iter())
             .filter_map(|path| path.backend.as_ref());
         if world.settings().is_folder() && backends.any(unreachable) {
             failures.push(Failure::accepted(Reason::Invalid, format!("Ingress {key}: a backend names its port; in a folder there is nowhere to look it up. Write the number.")));
@@ -219,7 +219,7 @@ pub(super) fn programming_failures(
     let paths = ingress
         .rules
         .iter()
-        .flat_map(|rule| &rule.paths)
+        .flat_map(|rule| rule.paths.iter())
         .map(|path| &*path.path);
     for weakness in weaknesses(key, &ingress.nginx, paths) {
         failures.push(Failure::programmed(

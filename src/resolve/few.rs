@@ -4,7 +4,7 @@
 use std::ops::Deref;
 
 /// A set of few members, in their order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Few<T>(Vec<T>);
 
 // === impl Few ===

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// A path as data planes tell paths apart: exactly this one, or this one and all below it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Claim {
     is_exact: bool,
     path: Arc<str>,
@@ -34,7 +34,7 @@ pub(super) struct Claim {
 pub(super) type Claimant = (i64, Reverse<Key>);
 
 /// What holds for everyone on a host.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct HostFacts {
     /// The namespaces whose Ingresses serve it, the installation's own aside.
     pub namespaces: Few<Arc<str>>,
@@ -227,7 +227,7 @@ pub(super) fn claims(ingress: &Ingress, host: &HostPattern) -> impl Iterator<Ite
         .iter()
         .filter(move |rule| rule.host.as_ref() == Ok(host));
     rules
-        .flat_map(|rule| &rule.paths)
+        .flat_map(|rule| rule.paths.iter())
         .map(|path| match path.kind {
             PathKind::Exact => Claim {
                 is_exact: true,
@@ -255,7 +255,7 @@ fn path_under(ingress: &Ingress, host: &HostPattern, prefix: &str) -> Option<Arc
         .rules
         .iter()
         .filter(|rule| rule.host.as_ref() == Ok(host));
-    let mut paths = rules.flat_map(|rule| &rule.paths);
+    let mut paths = rules.flat_map(|rule| rule.paths.iter());
     paths
         .find(|path| {
             let text = match path.kind {

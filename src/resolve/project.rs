@@ -77,7 +77,7 @@ pub fn project_ingress(
             .and_then(|spec| spec.default_backend.as_ref())
             .and_then(backend),
         asks: (!ours.is_empty()).then(|| Arc::new(Annotations::read(&ours))),
-        nginx: under(NGINX_PREFIX, &|key| is_endpoint || is_of_concern(key)),
+        nginx: under(NGINX_PREFIX, &|key| is_endpoint || is_of_concern(key)).into(),
         keys: Arc::new(keys),
         is_endpoint,
         sessions: ours

@@ -74,7 +74,7 @@ pub struct Ingress {
     pub asks: Option<Arc<Annotations>>,
     /// Annotations under `nginx.ingress.kubernetes.io/`, by what follows: those that are of concern to the protection.
     /// An endpoint Ingress has all of its in here.
-    pub nginx: BTreeMap<String, String>,
+    pub nginx: Arc<BTreeMap<String, String>>,
     /// Who holds the three keys that we write.
     pub keys: Arc<OurKeys>,
     /// Whether this is an endpoint Ingress of this installation.
@@ -123,7 +123,7 @@ pub enum Asker {
 }
 
 /// How an Ingress names its class.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
     /// Not at all.
     #[default]
@@ -139,12 +139,12 @@ pub enum Class {
 pub struct IngressRule {
     /// The host, or what stands there and is no host; empty if the rule has none.
     pub host: Result<HostPattern, Arc<str>>,
-    /// Its paths.
-    pub paths: Vec<IngressPath>,
+    /// Its paths, which are the same in most Ingresses.
+    pub paths: Arc<[IngressPath]>,
 }
 
 /// A path of a rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IngressPath {
     /// The path; `/` if the rule has none.
     pub path: Arc<str>,
@@ -155,7 +155,7 @@ pub struct IngressPath {
 }
 
 /// How a path is matched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PathKind {
     /// `Exact`.
     Exact,
@@ -166,7 +166,7 @@ pub enum PathKind {
 }
 
 /// A Service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Backend {
     /// Its name.
     pub service: Arc<str>,
@@ -175,7 +175,7 @@ pub struct Backend {
 }
 
 /// A port of a Service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ServicePort {
     /// By number.
     Number(i32),

@@ -53,7 +53,7 @@ fn of_ingress(ingress: &Ingress, host: &HostPattern, service: Option<&ServiceId>
         .rules
         .iter()
         .filter(|rule| rule.host.as_ref() == Ok(host));
-    let paths = rules.flat_map(|rule| &rule.paths);
+    let paths = rules.flat_map(|rule| rule.paths.iter());
     let mut routes: Vec<Route> = paths
         .filter_map(|path| {
             let text = Arc::clone(&path.path);

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     policy::{Host, HostPattern},
-    resource::{Key, endpoint_ingress_name},
+    resource::{Key, ProtectedServiceSpec, endpoint_ingress_name},
 };
 
 /// All objects that matter.
@@ -46,7 +46,7 @@ struct Subject {
 struct Served {
     by: Few<Key>,
     /// `None` until they have been worked out.
-    facts: Option<Box<HostFacts>>,
+    facts: Option<Arc<HostFacts>>,
 }
 
 /// Who is concerned by what. Everything in it follows from the objects. What grows with the cluster is hashed: nothing
@@ -56,8 +56,6 @@ struct Index {
     hosts: HashMap<HostPattern, Served>,
     /// The hosts by the names of their endpoint Ingresses, for whoever writes those.
     endpoints: HashMap<Arc<str>, HostPattern>,
-    /// The names of all Ingresses and ProtectedServices, to find those of a namespace.
-    names: BTreeSet<Key>,
     /// The exact hosts that a wildcard over this name covers.
     below: BTreeMap<Host, BTreeSet<HostPattern>>,
     /// Ingresses that may be sent requests for hosts that they do not name.
@@ -66,8 +64,6 @@ struct Index {
     takes: BTreeMap<Key, BTreeSet<HostPattern>>,
     /// Explicit ProtectedServices that cannot be read, nor whom they are for: by namespace.
     unclear: BTreeMap<Arc<str>, BTreeSet<Key>>,
-    /// Ingresses and ProtectedServices that use a provider; those without a name under the empty name.
-    users: HashMap<Arc<str>, HashSet<Key>>,
     /// What came of the providers that there are.
     usable: BTreeMap<Arc<str>, Result<Usable, Failure>>,
     secret_users: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
@@ -172,10 +168,14 @@ impl World {
         self.providers.get(name).map(|provider| &**provider)
     }
 
-    /// All ProtectedServices.
+    /// All ProtectedServices, in the order of their names.
     pub fn services(&self) -> impl Iterator<Item = (&Key, &ProtectedService)> {
-        let names = self.index.names.iter();
-        names.filter_map(|key| Some((key, self.service(key)?)))
+        let services = self.subjects.iter();
+        let services =
+            services.filter_map(|(key, subject)| Some((key, subject.service.as_deref()?)));
+        let mut services: Vec<_> = services.collect();
+        services.sort_unstable_by_key(|(key, _)| *key);
+        services.into_iter()
     }
 
     /// All IdentityProviders.
@@ -187,12 +187,22 @@ impl World {
 
     /// Whether an Ingress asks by its annotations for sign-in with a provider, by name or as the default.
     pub(super) fn is_used_by_annotations(&self, provider: &Arc<str>) -> bool {
-        let by_default = self.index.defaults.contains(provider);
-        let named = self.index.users.get(provider).into_iter().flatten();
-        let unnamed = self.index.users.get("").into_iter().flatten();
-        named
-            .chain(unnamed.filter(|_| by_default))
-            .any(|key| self.ingress(key).is_some())
+        let is_default = self.index.defaults.contains(provider);
+        let mut ingresses = self.subjects.values().filter_map(|it| it.ingress.as_ref());
+        ingresses.any(|ingress| {
+            let spec = ingress.asks.as_ref().map(|asks| &asks.spec);
+            let mut names = spec.into_iter().flat_map(names_of_providers);
+            names.any(|name| *name == **provider || (name.is_empty() && is_default))
+        })
+    }
+
+    /// The providers that an Ingress names by annotation and a ProtectedService by its spec; the empty name for
+    /// whichever is the default.
+    fn providers_of(subject: &Subject) -> impl Iterator<Item = &str> {
+        let asks = subject.ingress.as_ref().and_then(|it| it.asks.as_ref());
+        let spec = subject.service.as_ref().and_then(|it| it.spec.read());
+        let specs = [asks.map(|asks| &asks.spec), spec.map(|spec| &**spec)];
+        specs.into_iter().flatten().flat_map(names_of_providers)
     }
 
     /// The Secrets that IdentityProviders name, there or not: what is worth reading.
@@ -318,11 +328,13 @@ impl World {
         units.extend(hosts.clone().cloned().map(Unit::Host));
         if self.settings.controller().is_some() {
             let is_endpoint = |key: &&Key| self.ingress(key).is_some_and(|it| it.is_endpoint);
-            let there = self.index.names.iter().filter(is_endpoint);
+            let there = self.subjects.keys().filter(is_endpoint);
             units.extend(there.map(|key| Unit::Endpoint(Arc::clone(&key.name))));
             units.extend(hosts.map(|host| Unit::Endpoint(endpoint_ingress_name(host).into())));
         }
-        let names = self.index.names.iter();
+        let names = self.subjects.iter();
+        let names = names.filter(|(_, it)| it.ingress.is_some() || it.service.is_some());
+        let names = names.map(|(key, _)| key);
         units.extend(names.clone().cloned().map(Unit::Ingress));
         if self.settings.reports() {
             units.extend(names.cloned().map(Unit::ProtectedService));
@@ -331,15 +343,20 @@ impl World {
     }
 }
 
+/// The providers that a spec names; the empty name for whichever is the default.
+fn names_of_providers(spec: &ProtectedServiceSpec) -> impl Iterator<Item = &str> {
+    let unnamed = spec.identity_providers.is_empty().then_some("");
+    let named = spec.identity_providers.iter();
+    named.map(String::as_str).chain(unnamed)
+}
+
 #[cfg(test)]
 impl World {
     /// The changes that make this world of an empty one.
     pub(super) fn changes(&self) -> Vec<Change> {
         let mut changes: Vec<Change> = Vec::new();
-        for key in &self.index.names {
-            let Some(subject) = self.subjects.get(key) else {
-                continue;
-            };
+        let subjects: BTreeMap<_, _> = self.subjects.iter().collect();
+        for (key, subject) in subjects {
             let (ingress, service) = (subject.ingress.clone(), subject.service.clone());
             changes.extend(service.map(|it| Change::ProtectedService(key.clone(), Some(it))));
             changes.extend(ingress.map(|it| Change::Ingress(key.clone(), Some(it))));

@@ -1,6 +1,7 @@
 //! "Absence never opens": our annotations come off by an act on the Ingress itself, and by nothing else.
 
 use super::*;
+use crate::policy::Moment;
 
 const STAFF: &str = "allow: [{groups: [staff]}]";
 
@@ -287,6 +288,29 @@ fn a_replica_keeps_once_what_services_have_in_common_and_still_tells_them_apart(
     bench.apply(&psvc("c", "c, kind: Service", STAFF));
     assert_eq!(bench.access("docs/c"), "Invalid");
     assert_eq!(bench.access("docs/a"), "open");
+}
+
+#[test]
+fn a_replica_keeps_of_endpoint_ingresses_only_what_they_say_of_sessions() {
+    let endpoint = key("vestibule/vestibule-wiki.corp.example");
+    let plain = Bench::usual().ingresses[&endpoint].clone();
+    let mut bench = Bench::new(Place::Replica);
+    bench.apply(USUAL);
+    let mut put = |sessions: Option<&str>| {
+        let mut ingress = plain.clone();
+        let annotations = ingress.metadata.annotations.as_mut().unwrap();
+        annotations.extend(sessions.map(|text| ("vestibule.dev/sessions".into(), text.into())));
+        bench.put_ingress(ingress);
+        bench.settle();
+        let is_kept = bench.resolution.world().ingress(&endpoint).is_some();
+        let disclosed = &bench.service("docs/wiki").unwrap().disclosed;
+        (is_kept, disclosed.iter().map(|it| it.until).collect())
+    };
+    let none: Vec<Option<Moment>> = vec![];
+    assert_eq!(put(None), (false, none.clone()));
+    assert_eq!(put(Some("none")), (true, vec![None]));
+    assert_eq!(put(Some("after-7")), (true, vec![Some(Moment(7))]));
+    assert_eq!(put(None), (false, none));
 }
 
 #[test]

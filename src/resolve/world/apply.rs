@@ -66,7 +66,9 @@ impl World {
         self.spread(touched)
     }
 
-    fn apply_ingress(&mut self, key: Key, mut new: Option<Arc<Ingress>>) {
+    fn apply_ingress(&mut self, key: Key, new: Option<Arc<Ingress>>) {
+        let key = self.as_known(key);
+        let mut new = new.filter(|new| self.keeps_ingress(new));
         if let Some(new) = new.as_mut().and_then(Arc::get_mut) {
             self.spare_ingress(&key, new);
         }
@@ -118,9 +120,11 @@ impl World {
         self.relink(key, before);
     }
 
-    fn apply_service(&mut self, key: Key, mut new: Option<Arc<ProtectedService>>) {
+    fn apply_service(&mut self, key: Key, new: Option<Arc<ProtectedService>>) {
+        let key = self.as_known(key);
+        let mut new = new.filter(|new| self.keeps_service(new));
         if let Some(new) = new.as_mut().and_then(Arc::get_mut) {
-            self.spare_service(new);
+            self.spare_service(&key, new);
         }
         let old = self.subjects.get(&key);
         if old.and_then(|subject| subject.service.as_ref()) == new.as_ref() {
@@ -184,7 +188,6 @@ impl World {
     fn links(&self, key: &Key) -> Links {
         Links {
             hosts: self.hosts_of(key),
-            providers: self.providers_of(key),
             targets: self.targets_of(key),
             is_unclear: self.is_unclear(key),
         }
@@ -212,13 +215,6 @@ impl World {
             let served = self.index.hosts.entry(host.clone()).or_default();
             served.by.insert(key.clone());
         }
-        for provider in lost(&before.providers, &after.providers) {
-            unuse(&mut self.index.users, provider, &key);
-        }
-        for provider in lost(&after.providers, &before.providers) {
-            let users = self.index.users.entry(Arc::clone(provider)).or_default();
-            users.insert(key.clone());
-        }
         for target in lost(&before.targets, &after.targets) {
             if let Some(subject) = self.subjects.get_mut(target) {
                 subject.targeted_by.remove(&key);
@@ -239,13 +235,7 @@ impl World {
             }
             self.touched.namespaces.insert(Arc::clone(&key.namespace));
         }
-        let subject = self.subjects.get(&key);
-        if subject.is_some_and(|subject| subject.ingress.is_some() || subject.service.is_some()) {
-            self.index.names.insert(key.clone());
-        } else {
-            self.index.names.remove(&key);
-            self.forget_if_void(&key);
-        }
+        self.forget_if_void(&key);
         let hosts = before.hosts.into_iter().chain(after.hosts);
         self.touched.hosts.extend(hosts);
         let targets = before.targets.into_iter().chain(after.targets);
@@ -320,28 +310,6 @@ impl World {
         service.is_some_and(|service| service.derived_from.is_none() && service.targets.is_none())
     }
 
-    /// The providers that an Ingress names by annotation and a ProtectedService by its spec; the empty name for
-    /// whichever is the default.
-    fn providers_of(&self, key: &Key) -> Few<Arc<str>> {
-        let asks = self.ingress(key).and_then(|ingress| ingress.asks.as_ref());
-        let spec = self.service(key).and_then(|service| service.spec.read());
-        let lists = [asks.map(|asks| &asks.spec), spec.map(|spec| &**spec)];
-        let lists = lists
-            .into_iter()
-            .flatten()
-            .map(|spec| &spec.identity_providers);
-        let mut names: Vec<&str> = Vec::new();
-        for list in lists {
-            names.extend(list.iter().map(String::as_str));
-            if list.is_empty() {
-                names.push("");
-            }
-        }
-        names.sort_unstable();
-        names.dedup();
-        names.into_iter().map(Arc::from).collect()
-    }
-
     /// From what was touched to the units: hosts carry a change to all who share them, if it matters to them.
     fn spread(&mut self, mut touched: Touched) -> Vec<Unit> {
         let mut units = Vec::new();
@@ -403,28 +371,34 @@ impl World {
     /// The names that are concerned, for whatever reason.
     fn subjects_touched(&self, touched: &mut Touched) -> HashSet<Key> {
         let mut subjects = std::mem::take(&mut touched.subjects);
-        for namespace in &touched.namespaces {
-            let first = Key {
-                namespace: Arc::clone(namespace),
-                name: "".into(),
+        let Touched {
+            namespaces,
+            providers,
+            defaults,
+            missing,
+            ..
+        } = touched;
+        // Such news are rare, and an index for them would take as much memory as all services have in common.
+        if !namespaces.is_empty() {
+            let names = self.subjects.keys();
+            subjects.extend(
+                names
+                    .filter(|key| namespaces.contains(&key.namespace))
+                    .cloned(),
+            );
+        }
+        let by_default = *defaults
+            || providers
+                .iter()
+                .any(|name| self.index.defaults.contains(name));
+        if by_default || *missing || !providers.is_empty() {
+            let is_concerned = |name: &str| match name {
+                "" => by_default,
+                _ => providers.contains(name) || (*missing && !self.providers.contains_key(name)),
             };
-            let names = self.index.names.range(first..);
-            let inside = names.take_while(|key| key.namespace == *namespace);
-            subjects.extend(inside.cloned());
-        }
-        let users = &self.index.users;
-        let is_default = |name: &Arc<str>| self.index.defaults.contains(name);
-        for name in &touched.providers {
-            subjects.extend(users.get(name).into_iter().flatten().cloned());
-        }
-        if touched.defaults || touched.providers.iter().any(is_default) {
-            subjects.extend(users.get("").into_iter().flatten().cloned());
-        }
-        if touched.missing {
-            let is_missing =
-                |name: &Arc<str>| !name.is_empty() && !self.providers.contains_key(name);
-            let missing = users.iter().filter(|(name, _)| is_missing(name));
-            subjects.extend(missing.flat_map(|(_, users)| users).cloned());
+            let users = self.subjects.iter();
+            let users = users.filter(|(_, it)| Self::providers_of(it).any(is_concerned));
+            subjects.extend(users.map(|(key, _)| key.clone()));
         }
         // What a ProtectedService concerns, its targets are concerned by.
         let targets = subjects.iter().map(|subject| self.targets_of(subject));
@@ -443,9 +417,10 @@ impl World {
             let served = self.index.hosts.remove(host);
             return served.is_some_and(|served| served.facts.is_some());
         }
-        let facts = host::facts(self, host);
+        let mut facts = Arc::new(host::facts(self, host));
+        self.shared.facts.share(&mut facts);
         let served = self.index.hosts.entry(host.clone()).or_default();
-        let before = served.facts.replace(Box::new(facts));
+        let before = served.facts.replace(facts);
         before != served.facts
     }
 }
@@ -481,7 +456,6 @@ fn take_below(below: &mut BTreeMap<Host, BTreeSet<HostPattern>>, host: &HostPatt
 #[derive(Debug)]
 struct Links {
     hosts: Few<HostPattern>,
-    providers: Few<Arc<str>>,
     targets: Few<Key>,
     is_unclear: bool,
 }

@@ -1,10 +1,13 @@
 //! What a process need not keep of an object: what it never reads, and what another object has as well.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::World;
 use crate::{
-    resolve::{Ingress, KeyState, OurKeys, ProtectedService, Spec, asked, shared::Shared},
+    resolve::{
+        Class, Ingress, IngressPath, KeyState, OurKeys, ProtectedService, Spec, asked,
+        host::HostFacts, shared::Shared,
+    },
     resource::{Annotations, Key, ProtectedServiceSpec, TargetRef},
 };
 
@@ -14,12 +17,55 @@ pub(super) struct SharedParts {
     asks: Shared<Annotations>,
     keys: Shared<OurKeys>,
     specs: Shared<ProtectedServiceSpec>,
+    nginx: Shared<BTreeMap<String, String>>,
+    paths: Shared<[IngressPath]>,
+    /// Of namespaces and classes.
+    names: Shared<str>,
+    /// Of hosts with one Ingress, those of a namespace are the same.
+    pub(super) facts: Shared<HostFacts>,
 }
 
 impl World {
+    /// The same name, in the memory that it has already.
+    pub(super) fn as_known(&mut self, mut key: Key) -> Key {
+        if let Some((known, _)) = self.subjects.get_key_value(&key) {
+            return known.clone();
+        }
+        self.shared.names.share(&mut key.namespace);
+        key
+    }
+
+    /// A replica writes no endpoint Ingresses, and one that says nothing of sessions tells it nothing. There is one for
+    /// each host.
+    pub(super) fn keeps_ingress(&self, ingress: &Ingress) -> bool {
+        self.settings.reports() || !ingress.is_endpoint || ingress.sessions.is_some()
+    }
+
+    /// Nothing is decided by a ProtectedService that was made from annotations.
+    pub(super) fn keeps_service(&self, service: &ProtectedService) -> bool {
+        self.settings.reports() || service.derived_from.is_none()
+    }
+
     pub(super) fn spare_ingress(&mut self, key: &Key, ingress: &mut Ingress) {
         if let Some(asks) = &mut ingress.asks {
             self.shared.asks.share(asks);
+        }
+        self.shared.nginx.share(&mut ingress.nginx);
+        if let Class::Field(name) | Class::Annotation(name) = &mut ingress.class {
+            self.shared.names.share(name);
+        }
+        if !self.settings.reports() {
+            // For Events, and for whoever writes.
+            ingress.uid = Arc::default();
+            // The data plane knows them, and they differ in each Ingress.
+            for rule in &mut ingress.rules {
+                for path in Arc::make_mut(&mut rule.paths) {
+                    path.backend = None;
+                }
+            }
+        }
+        for rule in &mut ingress.rules {
+            self.shared.paths.share(&mut rule.paths);
         }
         if self.settings.controller().is_some() {
             return;
@@ -48,7 +94,19 @@ impl World {
         self.shared.keys.share(&mut ingress.keys);
     }
 
-    pub(super) fn spare_service(&mut self, service: &mut ProtectedService) {
+    pub(super) fn spare_service(&mut self, key: &Key, service: &mut ProtectedService) {
+        for target in service.targets.iter_mut().flatten() {
+            let name = Key {
+                namespace: Arc::clone(&key.namespace),
+                name: Arc::clone(target),
+            };
+            // Often an Ingress of its own name.
+            *target = match self.subjects.get_key_value(&name) {
+                Some((known, _)) => Arc::clone(&known.name),
+                None if name.name == key.name => Arc::clone(&key.name),
+                None => name.name,
+            };
+        }
         if self.settings.reports() {
             return;
         }
