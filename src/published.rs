@@ -6,6 +6,7 @@
 mod installation;
 mod key_ring;
 mod observation;
+mod pieces;
 mod provider;
 mod route;
 mod service;

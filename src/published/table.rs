@@ -5,18 +5,19 @@
 
 use std::sync::Arc;
 
-use rpds::HashTrieMapSync;
-
-use super::{HostEntry, ProviderSettings, Service, ServiceId, Unread};
+use super::{
+    HostEntry, ProviderSettings, Service, ServiceId, Unread,
+    pieces::{Named, Pieces},
+};
 use crate::policy::{Host, HostPattern};
 
 /// What the endpoint serves at this moment.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    services: HashTrieMapSync<ServiceId, Arc<Service>>,
-    exact_hosts: HashTrieMapSync<Host, Arc<HostEntry>>,
-    wildcard_hosts: HashTrieMapSync<Host, Arc<HostEntry>>,
-    providers: HashTrieMapSync<Arc<str>, Arc<ProviderSettings>>,
+    services: Pieces<Service>,
+    exact_hosts: Pieces<HostEntry>,
+    wildcard_hosts: Pieces<HostEntry>,
+    providers: Pieces<ProviderSettings>,
     unread: Option<Arc<Unread>>,
 }
 
@@ -53,35 +54,12 @@ impl Table {
     /// Makes a change in place: what no other version shares is not copied.
     pub fn change(&mut self, change: &Published) {
         match change {
-            Published::Service(service) => {
-                self.services
-                    .insert_mut(service.id.clone(), Arc::clone(service));
-            }
-            Published::NoService(id) => {
-                self.services.remove_mut(id);
-            }
-            Published::Host(entry) => match &entry.pattern {
-                HostPattern::Exact(host) => {
-                    self.exact_hosts.insert_mut(host.clone(), Arc::clone(entry));
-                }
-                HostPattern::Wildcard(suffix) => {
-                    self.wildcard_hosts
-                        .insert_mut(suffix.clone(), Arc::clone(entry));
-                }
-            },
-            Published::NoHost(HostPattern::Exact(host)) => {
-                self.exact_hosts.remove_mut(host);
-            }
-            Published::NoHost(HostPattern::Wildcard(suffix)) => {
-                self.wildcard_hosts.remove_mut(suffix);
-            }
-            Published::Provider(provider) => {
-                self.providers
-                    .insert_mut(Arc::clone(&provider.name), Arc::clone(provider));
-            }
-            Published::NoProvider(name) => {
-                self.providers.remove_mut(&**name);
-            }
+            Published::Service(service) => self.services.insert(Arc::clone(service)),
+            Published::NoService(id) => self.services.remove(id.as_str()),
+            Published::Host(entry) => self.hosts_like(&entry.pattern).insert(Arc::clone(entry)),
+            Published::NoHost(pattern) => self.hosts_like(pattern).remove(name_of(pattern)),
+            Published::Provider(provider) => self.providers.insert(Arc::clone(provider)),
+            Published::NoProvider(name) => self.providers.remove(name),
             Published::Unread(unread) => self.unread.clone_from(unread),
         }
     }
@@ -90,17 +68,24 @@ impl Table {
     #[must_use]
     pub fn says(&self, change: &Published) -> bool {
         let host = |pattern: &HostPattern| match pattern {
-            HostPattern::Exact(host) => self.exact_hosts.get(host),
-            HostPattern::Wildcard(suffix) => self.wildcard_hosts.get(suffix),
+            HostPattern::Exact(host) => self.exact_hosts.get(host.as_str()),
+            HostPattern::Wildcard(suffix) => self.wildcard_hosts.get(suffix.as_str()),
         };
         match change {
-            Published::Service(service) => self.services.get(&service.id) == Some(service),
-            Published::NoService(id) => !self.services.contains_key(id),
+            Published::Service(service) => self.services.get(service.id.as_str()) == Some(service),
+            Published::NoService(id) => self.services.get(id.as_str()).is_none(),
             Published::Host(entry) => host(&entry.pattern) == Some(entry),
             Published::NoHost(pattern) => host(pattern).is_none(),
             Published::Provider(provider) => self.providers.get(&provider.name) == Some(provider),
-            Published::NoProvider(name) => !self.providers.contains_key(name),
+            Published::NoProvider(name) => self.providers.get(name).is_none(),
             Published::Unread(unread) => self.unread == *unread,
+        }
+    }
+
+    fn hosts_like(&mut self, pattern: &HostPattern) -> &mut Pieces<HostEntry> {
+        match pattern {
+            HostPattern::Exact(_) => &mut self.exact_hosts,
+            HostPattern::Wildcard(_) => &mut self.wildcard_hosts,
         }
     }
 
@@ -152,5 +137,30 @@ impl Table {
     /// All providers.
     pub fn providers(&self) -> impl Iterator<Item = &Arc<ProviderSettings>> {
         self.providers.values()
+    }
+}
+
+impl Named for Service {
+    fn name(&self) -> &str {
+        self.id.as_str()
+    }
+}
+
+impl Named for HostEntry {
+    fn name(&self) -> &str {
+        name_of(&self.pattern)
+    }
+}
+
+impl Named for ProviderSettings {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Exact hosts and wildcards have maps of their own.
+fn name_of(pattern: &HostPattern) -> &str {
+    match pattern {
+        HostPattern::Exact(host) | HostPattern::Wildcard(host) => host.as_str(),
     }
 }
