@@ -12,10 +12,12 @@ mod render;
 mod serve;
 mod unprotect;
 
-use std::{ffi::OsStr, process::ExitCode};
+use std::{collections::BTreeSet, ffi::OsStr, process::ExitCode};
 
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
+
+use crate::resource::edits;
 
 /// Single sign-on in front of the services you already expose.
 #[derive(Parser, Debug)]
@@ -46,6 +48,15 @@ enum Command {
 #[must_use]
 pub fn run() -> ExitCode {
     let matches = without_empty_variables(Cli::command()).get_matches();
+    // In a cluster the chart sets all of them, by their names.
+    if let Some("serve" | "check" | "render") = matches.subcommand_name() {
+        let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        for (name, meant) in misspelt(&Cli::command(), set) {
+            eprintln!(
+                "vestibule: {name} is no variable of Vestibule's and has no effect; {meant} was probably meant"
+            );
+        }
+    }
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let outcome = match cli.command {
         Command::Check(options) => match check::run(*options) {
@@ -82,6 +93,35 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
         .mut_subcommands(without_empty_variables)
 }
 
+/// Of these environment variables those that nothing reads, each with the one that was probably meant. There may be
+/// others of our prefix: what a Compose file reads itself is passed on with the rest.
+fn misspelt(command: &clap::Command, set: impl Iterator<Item = String>) -> Vec<(String, &str)> {
+    let known = variables(command);
+    let meant = |name: &str| {
+        let own = name.strip_prefix(PREFIX)?;
+        let closest = known.iter().min_by_key(|known| edits(name, known))?;
+        let distance = edits(name, closest);
+        (distance > 0 && distance <= 2.min(own.len() / 4)).then_some(*closest)
+    };
+    let mut found: Vec<_> = set
+        .filter_map(|name| meant(&name).map(|meant| (name, meant)))
+        .collect();
+    found.sort();
+    found
+}
+
+const PREFIX: &str = "VESTIBULE_";
+
+/// All that a command and those below it read.
+fn variables(command: &clap::Command) -> BTreeSet<&str> {
+    let own = command.get_arguments().filter_map(clap::Arg::get_env);
+    let below = command.get_subcommands().flat_map(variables);
+    own.filter_map(OsStr::to_str)
+        .filter(|name| name.starts_with(PREFIX))
+        .chain(below)
+        .collect()
+}
+
 /// A client for the cluster that the environment names: a pod's service account, or a kubeconfig.
 async fn cluster() -> anyhow::Result<kube::Client> {
     // The error's sources say the same again, twice.
@@ -102,4 +142,30 @@ fn wait(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()>
     runtime
         .context("the runtime cannot start")?
         .block_on(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_variable_is_named_and_those_of_others_are_not() {
+        let set = [
+            "VESTIBULE_MAX_SESION",
+            "VESTIBULE_AUTHHOST",
+            "VESTIBULE_AUTH_HOST",
+            "VESTIBULE_IMAGE",
+            "VESTIBULE_HOST",
+            "VESTIBULE_",
+            "MAX_SESSION",
+        ];
+        let command = Cli::command();
+        let found = misspelt(&command, set.map(str::to_owned).into_iter());
+        let expected = [
+            ("VESTIBULE_AUTHHOST", "VESTIBULE_AUTH_HOST"),
+            ("VESTIBULE_MAX_SESION", "VESTIBULE_MAX_SESSION"),
+        ];
+        let expected = expected.map(|(name, meant)| (name.to_owned(), meant));
+        assert_eq!(found, expected);
+    }
 }

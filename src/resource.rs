@@ -9,6 +9,7 @@ mod names;
 mod nginx;
 mod protected_service;
 
+pub(crate) use annotations::edits;
 pub use annotations::{AnnotationError, Annotations, OptIn};
 pub use condition::{ConditionType, Reason, Verdict, with_times};
 pub use duration::parse_duration;

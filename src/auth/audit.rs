@@ -49,6 +49,8 @@ pub(super) fn denied(service: &Service, host: &str, who: &Identity<'_>, denial: 
         provider = &*who.provider,
         subject = &*who.subject,
         email = who.email.as_deref(),
+        // With GroupMissing and 0, the provider does not tell groups at all.
+        groups = who.groups.len(),
         session = %session_name(who),
         "denied"
     );

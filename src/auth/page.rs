@@ -177,7 +177,7 @@ pub(super) fn leave(to: &str, cookies: &[String]) -> Response {
 
 /// Whatever else is asked of the public listener.
 pub(super) async fn not_found(State(endpoint): State<Arc<Endpoint>>, asked: Asked) -> Response {
-    Page::no_such_page(&asked.host).answer(&endpoint, asked.audience, &asked.request_id)
+    Page::no_such_page(&endpoint, &asked.host).answer(&endpoint, asked.audience, &asked.request_id)
 }
 
 /// A page of ours, asked for with a method that it does not have.

@@ -104,7 +104,7 @@ fn is_manifest(path: &Path) -> bool {
 }
 
 fn read_text(path: &Path) -> Result<String, String> {
-    let bytes = read(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let bytes = read(path).map_err(|error| why(&error))?;
     String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
 }
 
@@ -151,5 +151,13 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 fn sentence(path: &Path, error: &io::Error) -> String {
-    format!("{}: cannot be read: {error}", path.display())
+    format!("{}: {}", path.display(), why(error))
+}
+
+fn why(error: &io::Error) -> String {
+    let mend = match error.kind() {
+        io::ErrorKind::PermissionDenied => ": let the account that Vestibule runs as read it",
+        _ => "",
+    };
+    format!("cannot be read: {error}{mend}")
 }

@@ -32,6 +32,8 @@ pub struct Folder {
     status: Status,
     metrics: Metrics,
     clock: Clock,
+    /// The redirect URIs that the log has named, and the wildcards, which have none.
+    redirect_uris: BTreeSet<String>,
 }
 
 /// The folder is not there.
@@ -74,10 +76,12 @@ impl Folder {
             status: Status::default(),
             metrics,
             clock,
+            redirect_uris: BTreeSet::new(),
         };
         folder.take(snapshot);
         folder.log_what_is_in_force("the manifests have been read");
         folder.log_what_is_missing();
+        folder.log_redirect_uris();
         Ok(folder)
     }
 
@@ -121,6 +125,7 @@ impl Folder {
         let snapshot = Snapshot::take(&self.paths);
         if self.take(snapshot) {
             self.log_what_is_in_force("the manifests have changed");
+            self.log_redirect_uris();
         }
     }
 
@@ -190,18 +195,34 @@ impl Folder {
                 "nobody can sign in: {manifests} holds no IdentityProvider. Write one into a file there that ends in .yaml; it counts at once"
             );
         }
-        let urls: BTreeSet<&str> = self
-            .current
-            .hosts()
-            .flat_map(|host| &host.callback_urls)
-            .map(String::as_str)
-            .collect();
-        for url in urls {
-            tracing::info!(
-                redirect_uri = url,
-                "register this redirect URI with the identity provider, if it does not know it yet"
-            );
+    }
+
+    /// Those that it has not named before: a provider sends nobody back to one that it does not know.
+    fn log_redirect_uris(&mut self) {
+        let mut all = BTreeSet::new();
+        for host in self.current.hosts() {
+            all.extend(host.callback_urls.iter().cloned());
+            // Providers take no wildcards, so there is no URI to name.
+            if host.callback_urls.is_empty() && host.host.starts_with("*.") {
+                all.insert(host.host.clone());
+            }
         }
+        for one in all.difference(&self.redirect_uris) {
+            if one.starts_with("*.") {
+                tracing::info!(
+                    host = one,
+                    "each host that a wildcard covers needs a redirect URI of its own: {origin}{prefix}/callback/PROVIDER. With --auth-host a single one does for all",
+                    origin = self.installation.origin.of("HOST"),
+                    prefix = self.installation.endpoint_prefix
+                );
+            } else {
+                tracing::info!(
+                    redirect_uri = one,
+                    "register this redirect URI with the identity provider, if it does not know it yet"
+                );
+            }
+        }
+        self.redirect_uris.append(&mut all);
     }
 }
 
@@ -245,7 +266,10 @@ fn log_look(look: &Look) {
 fn log_findings(now: &[Finding], before: &[Finding]) {
     let is_news = |finding: &&Finding| before.binary_search(finding).is_err();
     for finding in now.iter().filter(is_news) {
-        let file = finding.file.as_deref().unwrap_or_default();
+        let file = finding.file.as_deref();
+        // There is no line 0.
+        let line = (finding.line > 0).then_some(finding.line);
+        let column = line.map(|_| finding.column);
         let place = finding.place().map(|place| format!("{place}: "));
         let place = place.unwrap_or_default();
         let object = finding.object.as_ref().map(ToString::to_string);
@@ -260,8 +284,8 @@ fn log_findings(now: &[Finding], before: &[Finding]) {
                 };
                 tracing::error!(
                     manifest.file = file,
-                    manifest.line = finding.line,
-                    manifest.column = finding.column,
+                    manifest.line = line,
+                    manifest.column = column,
                     object,
                     reason,
                     "{place}{message}{follows}"
@@ -269,8 +293,8 @@ fn log_findings(now: &[Finding], before: &[Finding]) {
             }
             Severity::Warning => tracing::warn!(
                 manifest.file = file,
-                manifest.line = finding.line,
-                manifest.column = finding.column,
+                manifest.line = line,
+                manifest.column = column,
                 object,
                 reason,
                 "{place}{message}"

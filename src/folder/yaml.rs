@@ -76,6 +76,8 @@ fn explain(error: &Error) -> String {
         "indent with spaces"
     } else if said.contains("block mapping") || said.contains("block collection") {
         "what belongs together begins in the same column"
+    } else if said.contains("illegal placement of ':'") {
+        "is a bracket, brace or quote not closed above? A text with a colon and a blank in it has to be quoted"
     } else if said.contains("unexpected character") {
         "a text with it in front has to be quoted"
     } else {
@@ -221,6 +223,11 @@ fn unquoted(complaint: &str) -> Cow<'_, str> {
         return Cow::Borrowed(complaint);
     };
     let kind = found.split(['"', '`']).next().unwrap_or_default();
+    let expected = match expected {
+        "a sequence" => "a list, such as [one, two]",
+        expected if expected.starts_with("struct ") => "fields, such as {name: value}",
+        expected => expected,
+    };
     Cow::Owned(format!(
         "invalid type: {}, expected {expected}",
         kind.trim_end()
@@ -354,6 +361,7 @@ mod tests {
             ("a: 1\n b: 2\n", ""),
             ("spec:\n  a: 1\n b: 2\n", "begins in the same column"),
             ("a: [@b]\n", "has to be quoted"),
+            ("a: [{b: 1}\nc:\n- d\n", "not closed above"),
             ("a: 1\na: 2\n", "a stands there twice. Leave one"),
             (
                 "kind: A\nspec: {}\nkind: B\n",
@@ -388,13 +396,24 @@ mod tests {
     }
 
     #[test]
+    fn what_was_expected_is_told_in_words_of_yaml() {
+        let fault = documents("name: a\nitems: [/healthz]\n").unwrap()[0]
+            .read::<Sample>()
+            .unwrap_err();
+        assert_eq!(
+            fault.message,
+            "items[0]: invalid type: string, expected fields, such as {name: value}"
+        );
+    }
+
+    #[test]
     fn a_value_of_the_wrong_type_is_not_quoted() {
         for value in ["hunter2", "'hunter2, expected b'", "27182818", "2.7182818"] {
             let text = format!("name: a\nitems: {value}\n");
             let fault = documents(&text).unwrap()[0].read::<Sample>().unwrap_err();
             let (kind, expected) = fault.message.split_once(", ").unwrap();
             assert!(kind.starts_with("items: invalid type: "), "{fault:?}");
-            assert_eq!(expected, "expected a sequence");
+            assert_eq!(expected, "expected a list, such as [one, two]");
             assert!(!kind.contains(['2', '"', '`']), "{fault:?}");
         }
     }

@@ -154,10 +154,9 @@ fn of_provider(world: &World, name: &Arc<str>, spec: &IdentityProviderSpec, note
                 "is plain http, which is for trying things out on one machine: nobody else's browser finds this provider",
             );
         }
-        if let Some(base) = issuer
-            .split("/.well-known/")
-            .next()
-            .filter(|base| *base != issuer)
+        if let Some((base, _)) = issuer
+            .split_once("/.well-known/")
+            .filter(|(base, _)| base.contains("://"))
         {
             notes.add(
                 "spec.oidc.issuerURL",

@@ -117,7 +117,8 @@ pub(super) fn rules_without_paths(
     ))
 }
 
-/// The same on hosts of several services, which only the path tells apart.
+/// The same on hosts of several services, which only the path tells apart. Where they contend for the host, paths would
+/// not help.
 pub(super) fn services_without_paths(
     world: &World,
     object: Owner<'_>,
@@ -125,7 +126,7 @@ pub(super) fn services_without_paths(
 ) -> Vec<Failure> {
     let is_shared = |host: &&HostPattern| {
         let facts = world.host_facts(host);
-        facts.is_some_and(|facts| facts.has_several_services)
+        facts.is_some_and(|facts| facts.has_several_services && facts.contenders.is_empty())
     };
     let one = |host: &HostPattern| {
         let mend = tell_paths(world);

@@ -289,7 +289,7 @@ fn client_secret(
     let Some(values) = world.secret(secret) else {
         let message = if is_folder {
             format!(
-                "IdentityProvider {name}: spec.clientSecretRef: there is no Secret {secret}. Put the value into the file {secret} of the folder that --secrets-dir names, or write a Secret into the manifests."
+                "IdentityProvider {name}: spec.clientSecretRef: there is no Secret {secret}. Put the value into the file {secret} of the folder that --secrets-dir names, where Vestibule can read it, or write a Secret into the manifests."
             )
         } else {
             format!(

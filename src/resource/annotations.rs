@@ -268,8 +268,8 @@ fn closest(key: &str) -> Option<&'static str> {
     (edits(key, known) <= 3.min(key.len() / 2)).then_some(known)
 }
 
-/// Levenshtein's distance.
-fn edits(a: &str, b: &str) -> usize {
+/// Levenshtein's distance, for guesses at what was meant.
+pub(crate) fn edits(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {
         let mut diagonal = i;

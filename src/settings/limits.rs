@@ -115,13 +115,11 @@ pub(super) fn between(
 ) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
     let (least, most) = seconds.into_inner();
     move |text| {
-        let span = span(text)?;
         let allowed = Duration::from_secs(least)..=Duration::from_secs(most);
-        if allowed.contains(&span) {
-            Ok(span)
-        } else {
-            Err(format!("between {least}s and {most}s"))
-        }
+        span(text)
+            .ok()
+            .filter(|span| allowed.contains(span))
+            .ok_or_else(|| format!("a duration between {least}s and {most}s, such as 30s or 1m"))
     }
 }
 

@@ -32,7 +32,11 @@ impl Page {
     }
 
     /// A path that we do not have.
-    pub(in crate::auth) fn no_such_page(host: &Host) -> Self {
+    pub(in crate::auth) fn no_such_page(endpoint: &Endpoint, host: &Host) -> Self {
+        if endpoint.installation.auth_host.as_ref() == Some(host) {
+            return Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing to see here")
+                .say(format!("{host} only signs people in, for other addresses. Open the service that you want to use."));
+        }
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is no such page")
             .say(format!(
                 "{host} has no page of this name for signing in or out."
@@ -203,14 +207,20 @@ impl Page {
         .signed_in_as(who, provider);
         let mut page = match service.denied.detail {
             Detail::None => page.say("This account may not enter here."),
-            Detail::Reason => page
-                .say(why_denied(denial))
-                .fact(format!(
+            Detail::Reason => {
+                let page = page.say(why_denied(denial));
+                let page = if was_told_no_groups(who, denial) {
+                    page.say("The identity provider named no group of this account. If that is wrong, tell whoever runs this sign-in: it may have to be asked for them.")
+                } else {
+                    page
+                };
+                page.fact(format!(
                     "Rule: {} of ProtectedService {}",
                     audit::rule(denial),
                     service.protected_service
                 ))
-                .fact(audit::reason(denial)),
+                .fact(audit::reason(denial))
+            }
         };
         page.owner_message = service.denied.message.as_deref().map(str::to_owned);
         let page = page.link(
@@ -429,6 +439,15 @@ impl Page {
             },
         }
     }
+}
+
+/// Whether groups are asked for, and the provider told none, as it does where the scope for them is missing.
+fn was_told_no_groups(who: &Identity<'_>, denial: Denial) -> bool {
+    let is_about_groups = matches!(
+        denial,
+        Denial::NotAllowed(Miss::GroupMissing) | Denial::Restricted(_, Miss::GroupMissing)
+    );
+    is_about_groups && who.groups.is_empty() && who.groups_complete
 }
 
 fn why_denied(denial: Denial) -> &'static str {

@@ -113,6 +113,33 @@ async fn a_person_who_may_not_enter_is_told_why_by_which_rule_and_can_change_acc
 }
 
 #[tokio::test]
+async fn whoever_lacks_a_group_hears_whether_the_provider_named_any() {
+    let bench = Bench::new(None);
+    for (groups, is_told) in [(&[][..], true), (&["editors"][..], false)] {
+        let who = Identity {
+            groups: groups.iter().map(|group| (*group).into()).collect(),
+            ..bob()
+        };
+        let cookie = bench.session("b.example", &who);
+        let path = "/oauth2/start/team/b?m=GET&rd=%2F";
+        let reply = bench.navigate("b.example", path, &cookie).await;
+        assert_eq!(reply.status, StatusCode::FORBIDDEN);
+        assert!(reply.body.contains("none of the groups"), "{}", reply.body);
+        assert_eq!(reply.body.contains("named no group"), is_told);
+    }
+}
+
+#[tokio::test]
+async fn the_auth_host_has_no_front_page_to_lead_people_to() {
+    let bench = Bench::new(Some("auth.example"));
+    let reply = bench.navigate("auth.example", "/", "").await;
+    assert_eq!(reply.status, StatusCode::NOT_FOUND);
+    assert!(reply.body.contains("only signs people in") && !reply.body.contains("href=\"/\""));
+    let reply = bench.navigate("a.example", "/oauth2/nothing", "").await;
+    assert!(reply.body.contains("There is no such page") && reply.body.contains("href=\"/\""));
+}
+
+#[tokio::test]
 async fn a_long_return_target_is_cut_to_what_a_cookie_can_carry() {
     let bench = Bench::new(Some("auth.example"));
     for length in [100, 1900, 3000, 8000] {

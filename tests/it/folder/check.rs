@@ -113,6 +113,49 @@ metadata: {name: notes}
 }
 
 #[test]
+fn two_services_that_claim_a_host_are_told_that_alone() {
+    let app = "apiVersion: vestibule.dev/v1alpha1
+kind: ProtectedService
+metadata: {name: app}
+spec: {hosts: [{host: app.corp.example, upstream: 'app:80'}], allow: [{groups: [a]}]}
+";
+    let copy = app.replace("name: app}", "name: copy}");
+    let folder = folder(&[
+        ("provider.yaml", PROVIDER),
+        ("app.yaml", app),
+        ("copy.yaml", &copy),
+    ]);
+    let output = check(folder.path(), &["--public-scheme=http", "--insecure-http"]);
+    let errors: Vec<&str> = text(&output)
+        .lines()
+        .filter(|line| line.contains("error:"))
+        .collect();
+    assert_eq!(errors.len(), 2, "{output:?}");
+    assert!(
+        errors
+            .iter()
+            .all(|line| line.contains("both claim app.corp.example")),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn an_address_that_is_no_url_is_not_called_the_issuer() {
+    let provider = "apiVersion: vestibule.dev/v1alpha1
+kind: IdentityProvider
+metadata: {name: corp}
+spec: {type: OIDC, clientID: x, oidc: {issuerURL: id.corp.example/.well-known/openid-configuration}}
+";
+    let folder = folder(&[("provider.yaml", provider)]);
+    let output = check(folder.path(), &[]);
+    assert!(text(&output).contains("is not a URL such as"), "{output:?}");
+    assert!(
+        !text(&output).contains("The issuer is probably"),
+        "{output:?}"
+    );
+}
+
+#[test]
 fn warnings_fail_only_if_asked_to() {
     let folder = folder(&[(
         "unused.yaml",

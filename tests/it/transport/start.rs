@@ -287,3 +287,52 @@ fn an_empty_environment_variable_counts_as_not_set_for_every_option() {
     let output = command.output().unwrap();
     assert!(!output.status.success());
 }
+
+#[test]
+fn misspelt_variables_and_levels_are_told() {
+    let place = Place::new();
+    let text = place.refusal(&["--log-level=inf"]);
+    assert!(text.contains("--log-level=inf: not one of"), "{text}");
+    let mut command = place.serve(&["--front-door=127.0.0.1:0"]);
+    command.env("VESTIBULE_MAX_SESION", "1h");
+    let serving = place.start(command);
+    let line = serving.line("VESTIBULE_MAX_SESION");
+    assert!(
+        line.contains("VESTIBULE_MAX_SESSION was probably meant"),
+        "{line}"
+    );
+}
+
+#[test]
+fn redirect_uris_are_named_at_the_start_and_with_each_app_that_comes() {
+    let place = Place::new();
+    let provider = "apiVersion: vestibule.dev/v1alpha1
+kind: IdentityProvider
+metadata: {name: corp}
+spec: {type: OIDC, default: true, clientID: x, oidc: {issuerURL: 'https://id.corp.example'}}
+";
+    let app = |name: &str, host: &str| {
+        let text = format!(
+            "apiVersion: vestibule.dev/v1alpha1
+kind: ProtectedService
+metadata: {{name: {name}}}
+spec: {{hosts: [{{host: '{host}', upstream: 'http://127.0.0.1:1'}}], allow: [{{groups: [a]}}]}}
+"
+        );
+        fs::write(place.path().join(format!("manifests/{name}.yaml")), text).unwrap();
+    };
+    fs::write(place.path().join("manifests/corp.yaml"), provider).unwrap();
+    app("first", "first.example");
+    let serving = place.start(place.serve(&["--front-door=127.0.0.1:0"]));
+    serving.line("the front door is open");
+    let printed = serving.printed();
+    assert!(printed.contains("https://first.example/oauth2/callback/corp"));
+    app("second", "second.example");
+    serving.line("https://second.example/oauth2/callback/corp");
+    app("third", "*.apps.example");
+    let line = serving.line("each host that a wildcard covers");
+    assert!(line.contains("https://HOST/oauth2/callback/"), "{line}");
+    // Each once.
+    let printed = serving.printed();
+    assert_eq!(printed.matches("first.example/oauth2/callback").count(), 1);
+}
