@@ -6,7 +6,7 @@ use std::{error::Error, pin::Pin, sync::Arc, time::Duration};
 use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
 use reqwest::{Client, StatusCode, redirect};
 use serde_json::{Map, Value};
-use tokio::time::Instant;
+use tokio::{sync::SemaphorePermit, time::Instant};
 use url::Url;
 
 use super::{
@@ -165,16 +165,10 @@ impl Outgoing {
         operation: Operation,
         request: HttpRequest,
     ) -> Result<HttpResponse, HttpFailure> {
-        let is_for_a_person = matches!(operation, Operation::Token | Operation::UserInfo);
-        let turn = match is_for_a_person {
-            true => self.turns.take(&self.provider).await.map(Some),
-            false => Some(None),
-        };
-        let Some(_turn) = turn else {
-            self.metrics.not_sent(&self.provider, operation);
-            return Err(HttpFailure::Busy {
-                at_once: self.turns.limits().at_once,
-            });
+        let _turn = match operation {
+            // For one person's sign-in; the others are for everybody's.
+            Operation::Token | Operation::UserInfo => Some(self.turn(operation).await?),
+            Operation::Discovery | Operation::Keys => None,
         };
         let started = Instant::now();
         let _under_way = self.metrics.under_way(&self.provider);
@@ -187,6 +181,17 @@ impl Outgoing {
         self.metrics
             .record(&self.provider, operation, outcome, started.elapsed());
         answer
+    }
+
+    /// Waits to be one of so many at once.
+    async fn turn(&self, operation: Operation) -> Result<SemaphorePermit<'_>, HttpFailure> {
+        let turn = self.turns.take(&self.provider).await;
+        turn.ok_or_else(|| {
+            self.metrics.not_sent(&self.provider, operation);
+            HttpFailure::Busy {
+                at_once: self.turns.limits().at_once,
+            }
+        })
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, HttpFailure> {
