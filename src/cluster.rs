@@ -6,6 +6,7 @@ pub mod source;
 
 mod apply;
 pub mod events;
+mod fights;
 pub mod keys;
 pub mod lease;
 pub mod metrics;

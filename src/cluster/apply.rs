@@ -11,6 +11,7 @@ use k8s_openapi::api::networking::v1::Ingress;
 use tokio::{task::JoinSet, time::Instant};
 
 use super::{
+    fights::Fights,
     metrics::{Kind, Metrics, Outcome},
     objects,
     queue::{Attempt, Pauses, Queue},
@@ -74,6 +75,7 @@ pub(super) struct Writer {
     wanted: HashMap<Unit, Vec<Target>>,
     /// The values that stand on Ingresses by our hand, to tell drift from a first write.
     standing: HashMap<Key, Values>,
+    fights: Fights,
 }
 
 // === impl Target ===
@@ -132,6 +134,7 @@ impl Writer {
             under_way: JoinSet::new(),
             wanted: HashMap::new(),
             standing: HashMap::new(),
+            fights: Fights::default(),
         }
     }
 
@@ -225,10 +228,9 @@ impl Writer {
         } else {
             tracing::debug!(?target, "written");
         }
+        let write = target.as_write();
         let mut answered = Answered {
-            change: target
-                .as_write()
-                .and_then(|write| change(write, result.as_ref().err())),
+            change: write.and_then(|write| self.change(write, &plan, result.as_ref().err())),
             protected: None,
         };
         if result.is_ok()
@@ -251,8 +253,43 @@ impl Writer {
         answered
     }
 
+    /// What the World is told of a write, and of what others make of it.
+    fn change(&self, write: Write, plan: &Plan, error: Option<&NotWritten>) -> Option<Change> {
+        let is_fought_for = || match plan {
+            Plan::Annotations {
+                ingress,
+                action: AnnotationAction::Write { .. },
+            } => self.fights.is_fought_for(ingress),
+            _ => false,
+        };
+        let refusal = match error {
+            None => is_fought_for().then(|| Refusal {
+                kind: RefusalKind::Undone,
+                message: "".into(),
+            }),
+            Some(NotWritten::Gone) => return None,
+            Some(error) => Some(Refusal {
+                kind: match error {
+                    NotWritten::Conflict { .. } => RefusalKind::Conflict,
+                    NotWritten::Refused {
+                        forbidden: true, ..
+                    } => RefusalKind::Forbidden,
+                    NotWritten::Refused { .. } => RefusalKind::Rejected,
+                    NotWritten::Gone | NotWritten::Unavailable(_) => RefusalKind::Failed,
+                },
+                message: error.to_string().into(),
+            }),
+        };
+        Some(Change::Refused(write, refusal))
+    }
+
+    /// Ingresses that were fought for until a while ago.
+    pub(super) fn fights_ended(&mut self) -> Vec<Key> {
+        self.fights.ended(Instant::now())
+    }
+
     /// Values that we wrote and that are to be written again were taken away by somebody.
-    fn notice_drift(&self, plan: &Plan, was_wanted: bool) {
+    fn notice_drift(&mut self, plan: &Plan, was_wanted: bool) {
         if let Plan::Annotations {
             ingress,
             action:
@@ -266,6 +303,7 @@ impl Writer {
             && self.standing.get(ingress) == Some(values)
         {
             self.metrics.annotation_drift.inc();
+            self.fights.lost(ingress, Instant::now());
             tracing::warn!(%ingress, "somebody changed annotations of ours; they are put back");
         }
     }
@@ -399,23 +437,4 @@ async fn annotate(
             Ok(())
         }
     }
-}
-
-fn change(write: Write, error: Option<&NotWritten>) -> Option<Change> {
-    let refusal = match error {
-        None => None,
-        Some(NotWritten::Gone) => return None,
-        Some(error) => Some(Refusal {
-            kind: match error {
-                NotWritten::Conflict { .. } => RefusalKind::Conflict,
-                NotWritten::Refused {
-                    forbidden: true, ..
-                } => RefusalKind::Forbidden,
-                NotWritten::Refused { .. } => RefusalKind::Rejected,
-                NotWritten::Gone | NotWritten::Unavailable(_) => RefusalKind::Failed,
-            },
-            message: error.to_string().into(),
-        }),
-    };
-    Some(Change::Refused(write, refusal))
 }

@@ -34,7 +34,7 @@ use super::{
 use crate::{
     clock::Clock,
     published::{KeyRing, Table},
-    resolve::{Change, Problem, Resolution, Settings, Unit},
+    resolve::{Change, Problem, RefusalKind, Resolution, Settings, Unit, Write},
     resource::{GROUP, ObjectRef, VERSION},
 };
 
@@ -233,6 +233,7 @@ impl Source {
             for told in batch.drain(..) {
                 self.take_in(told);
             }
+            self.take_in_peace();
             if self.may_settle() {
                 self.settle();
                 ready.send_if_modified(|was| !std::mem::replace(was, true));
@@ -389,6 +390,19 @@ impl Source {
             };
             tracing::info!(%ingress, "{note}");
             self.notify(&ObjectRef::Ingress(ingress), false, reason, note);
+        }
+    }
+
+    /// Where nobody takes our annotations off any more. Looked for whenever there is something to do, and at each
+    /// resync.
+    fn take_in_peace(&mut self) {
+        let Some(desk) = &mut self.desk else { return };
+        for ingress in desk.writer.fights_ended() {
+            let write = Write::Annotations(ingress);
+            let refusal = self.resolution.world().refusal(&write);
+            if refusal.is_some_and(|refusal| refusal.kind == RefusalKind::Undone) {
+                self.resolution.apply(Change::Refused(write, None));
+            }
         }
     }
 

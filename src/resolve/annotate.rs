@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    AnnotationAction, Asker, Failure, Ingress, KeyState, RefusalKind, World, Write, asked::By,
+    AnnotationAction, Asker, Failure, Ingress, KeyState, Refusal, RefusalKind, World, Write,
+    asked::By,
 };
 use crate::{
     dataplane::ingress_nginx::{self, Values},
@@ -103,10 +104,19 @@ fn protection(
         && pairs
             .iter()
             .all(|(_, state, wanted)| state.is_for(asker) && state.value.as_ref() == Some(*wanted));
+    let refusal = world.refusal(&Write::Annotations(key.clone()));
     if settled {
-        return Annotated::default();
+        let is_undone = |refusal: &&Refusal| refusal.kind == RefusalKind::Undone;
+        return Annotated {
+            action: None,
+            failure: refusal.filter(is_undone).map(|_| undone(key)),
+        };
     }
-    let failure = match world.refusal(&Write::Annotations(key.clone())) {
+    let failure = match refusal {
+        Some(Refusal {
+            kind: RefusalKind::Undone,
+            ..
+        }) => undone(key),
         Some(refusal) => {
             let (reason, mend) = match refusal.kind {
                 RefusalKind::Conflict => (
@@ -121,7 +131,9 @@ fn protection(
                     Reason::WriteRejected,
                     "Change what the answer names; the write is tried again.",
                 ),
-                RefusalKind::Failed => (Reason::WriteRejected, "The write is tried again."),
+                RefusalKind::Failed | RefusalKind::Undone => {
+                    (Reason::WriteRejected, "The write is tried again.")
+                }
             };
             Failure::programmed(
                 reason,
@@ -172,6 +184,16 @@ fn removal(key: &Key, ingress: &Ingress, values: Values) -> Option<AnnotationAct
         headers: current(&keys.headers, &values.headers),
     });
     Some(AnnotationAction::Remove { adopt_first })
+}
+
+fn undone(key: &Key) -> Failure {
+    Failure::programmed(
+        Reason::AnnotationConflict,
+        format!(
+            "Somebody takes Vestibule's annotations off Ingress {key} again and again. They are put back each time, and it is open until they are. Have whoever writes it leave auth-url, auth-signin and auth-response-headers alone; who that is: kubectl get ingress -n {} {} -o yaml --show-managed-fields",
+            key.namespace, key.name
+        ),
+    )
 }
 
 fn foreign(key: &Key, name: &str, state: &KeyState) -> Failure {

@@ -1,7 +1,7 @@
 //! What the owner of an Ingress should know although nothing is wrong with its protection, or there is none.
 
 use super::{
-    World, Write,
+    RefusalKind, World, Write,
     asked::{Asked, By},
     host, write,
 };
@@ -38,6 +38,7 @@ pub(super) fn remarks(world: &World, key: &Key, asked: &Asked<'_>) -> Vec<(Reaso
     }
     if !asked.by.is_protected() {
         if let Some(refusal) = world.refusal(&Write::Annotations(key.clone()))
+            && refusal.kind != RefusalKind::Undone
             && let Some(ingress) = world.ingress(key)
             && write::annotation_plan(world, key, ingress, &asked.by).is_some()
         {

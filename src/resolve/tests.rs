@@ -3,6 +3,7 @@
 mod absence;
 mod advice;
 mod closing;
+mod contested;
 mod covering;
 mod folding;
 mod providers;
@@ -97,6 +98,7 @@ pub(super) fn folder(paths_are_told: bool) -> Place {
     Place::Folder(Standalone {
         front_door: false,
         paths_are_told,
+        asked_by_host: true,
     })
 }
 

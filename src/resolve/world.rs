@@ -111,7 +111,7 @@ pub struct Refusal {
     pub message: Arc<str>,
 }
 
-/// Kinds of refusal.
+/// Kinds of refusal, by the API server or by whoever else writes there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalKind {
     /// Another field manager holds a field (409).
@@ -122,6 +122,8 @@ pub enum RefusalKind {
     Forbidden,
     /// Anything else, such as a timeout; it will be tried again.
     Failed,
+    /// It was written, and somebody takes it away again and again.
+    Undone,
 }
 
 // === impl World: the objects ===
@@ -224,7 +226,9 @@ impl World {
         self.classes.get(name)
     }
 
-    pub(super) fn refusal(&self, write: &Write) -> Option<&Refusal> {
+    /// Why a write of ours does not stand, if it does not.
+    #[must_use]
+    pub fn refusal(&self, write: &Write) -> Option<&Refusal> {
         self.refusals.get(write)
     }
 

@@ -706,7 +706,10 @@ async fn a_hundred_changes_under_the_controllers_hands_end_protected_and_cost_no
         )
         .await?;
     }
-    tenant.until_ready("app", "True", "Ready").await?;
+    // It says that somebody does this, and is protected.
+    tenant
+        .until_ready("app", "False", "AnnotationConflict")
+        .await?;
     ground.until_asked(host).await?;
     let ended = written().await?;
     ensure!(
@@ -717,6 +720,9 @@ async fn a_hundred_changes_under_the_controllers_hands_end_protected_and_cost_no
     tokio::time::sleep(Duration::from_secs(4)).await;
     let later = written().await?;
     ensure!(later == ended, "{} writes for nothing", later - ended);
+    // It says so still, though all is as it should be: a fighter who rests for a moment is not gone.
+    let said = tenant.ready("app").await?;
+    ensure!(said == "False AnnotationConflict", "{said}");
     let events: Api<Event> = Api::namespaced(client, &tenant.namespace);
     let events = events.list(&ListParams::default()).await?.items;
     let about: Vec<String> = events
