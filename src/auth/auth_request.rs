@@ -124,9 +124,7 @@ impl AuthRequest {
                 let entry = table.host(&asked.host).ok_or(Refused::UnknownHost)?;
                 let service = by_host(table, entry, target)?;
                 // nginx sends the request to where it always did, whatever has become of that service's own entry.
-                if let (Access::Open(_), Some(unread)) =
-                    (&service.access, table.doubt(&asked.host, entry))
-                {
+                if let (Access::Open(_), Some(unread)) = (&service.access, table.doubt(entry)) {
                     return Err(Refused::Unread(Arc::clone(unread)));
                 }
                 service
@@ -189,10 +187,14 @@ fn by_host(table: &Table, entry: &HostEntry, target: &Target<'_>) -> Result<Arc<
             Found::Nothing | Found::Unclear => return Err(Refused::NoRoute),
         },
     };
-    table
-        .service(id.as_str())
-        .cloned()
-        .ok_or(Refused::UnknownHost)
+    let service = table.service(id.as_str()).ok_or(Refused::UnknownHost)?;
+    // What nginx reads as patterns is compared as text here, and would be another service's.
+    let is_rewritten =
+        matches!(&service.access, Access::Open(policy) if policy.paths_are_rewritten);
+    if entry.services.len() > 1 && is_rewritten {
+        return Err(Refused::PathsRewritten);
+    }
+    Ok(Arc::clone(service))
 }
 
 /// What follows the authority in `$scheme://$http_host$request_uri`, if that is the host that is asked. A client can

@@ -1,6 +1,8 @@
 //! `vestibule check`: the folder read as `serve` would, for a person before a commit and for CI after it.
 
 use std::{
+    borrow::Borrow,
+    collections::BTreeSet,
     io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -15,7 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     clock::Clock,
-    folder::{self, Checked, Finding, FindingDocument, Paths, Severity},
+    folder::{self, Checked, Finding, FindingDocument, Paths, RefusedByHost, Severity, ToBeNamed},
     provider::{self, Providers},
     resolve::Standalone,
     resource::{ObjectRef, Reason},
@@ -79,6 +81,10 @@ struct Report<'c> {
     errors: usize,
     warnings: usize,
     secrets_not_checked: &'c [Arc<str>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused_by_host: Option<&'c RefusedByHost>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    to_be_named: &'c BTreeSet<ToBeNamed>,
     findings: Vec<FindingDocument<'c>>,
 }
 
@@ -98,6 +104,7 @@ pub(super) fn run(options: Options) -> anyhow::Result<ExitCode> {
     let standalone = Standalone {
         front_door,
         paths_are_told: front_door || original_uri.is_some(),
+        asked_by_host: !front_door,
     };
     let mut checked = folder::check(&paths, &installation, standalone)?;
     if options.ask_providers {
@@ -162,6 +169,25 @@ fn write_text(
             checked.secrets_not_checked.join(", ")
         )?;
     }
+    if let Some(refused) = &checked.refused_by_host {
+        let hosts: Vec<&str> = refused.hosts.iter().map(String::as_str).collect();
+        writeln!(
+            out,
+            "Until that is mended, checks of nginx that name no service are refused for {}",
+            printable(&some(&hosts))
+        )?;
+    }
+    if !checked.to_be_named.is_empty() {
+        let named = checked.to_be_named.iter();
+        let asks: Vec<String> = named
+            .map(|one| format!("{} auth_request {}", one.host, one.check))
+            .collect();
+        writeln!(
+            out,
+            "Where nginx asks, let it name the service, so that no other policy decides there once an entry is deleted: {}",
+            printable(&some(&asks))
+        )?;
+    }
     writeln!(
         out,
         "{} {} on {} {}, {} {} in {} {}: {errors} {}, {warnings} {}",
@@ -192,6 +218,8 @@ fn write_json(
         errors,
         warnings,
         secrets_not_checked: &checked.secrets_not_checked,
+        refused_by_host: checked.refused_by_host.as_ref(),
+        to_be_named: &checked.to_be_named,
         findings: checked.findings.iter().map(FindingDocument::from).collect(),
     };
     serde_json::to_writer_pretty(&mut *out, &report)?;
@@ -223,6 +251,18 @@ fn printable(text: &str) -> String {
         }
     }
     shown
+}
+
+/// The first few of a list, and how many more there are.
+fn some<T: Borrow<str>>(all: &[T]) -> String {
+    let (shown, rest) = all.split_at(all.len().min(3));
+    match rest.len() {
+        0 => shown.join(", "),
+        more => format!(
+            "{} and {more} more (--output json has all)",
+            shown.join(", ")
+        ),
+    }
 }
 
 fn plural<'w>(number: usize, one: &'w str, many: &'w str) -> &'w str {

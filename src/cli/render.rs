@@ -92,6 +92,8 @@ pub(super) fn run(options: Options) -> anyhow::Result<()> {
     let standalone = Standalone {
         front_door: true,
         paths_are_told: true,
+        // What is printed names the services.
+        asked_by_host: false,
     };
     let checked = folder::check(&paths, &installation, standalone).context("--manifests")?;
     let errors: Vec<String> = checked

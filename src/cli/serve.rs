@@ -203,6 +203,7 @@ impl Standalone {
             resolve::Standalone {
                 front_door: self.front_door.is_some(),
                 paths_are_told,
+                asked_by_host: self.endpoint.is_some(),
             },
             folder::Metrics::register(&mut registry),
             Clock::System,

@@ -1,9 +1,13 @@
 //! The folder looked at once, for `vestibule check`: what would be in force, and what is wrong or likely so.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     NoFolder, Paths,
+    by_host::{self, RefusedByHost, ToBeNamed},
     contents::Contents,
     files::Snapshot,
     finding::{Finding, Severity, findings},
@@ -30,6 +34,10 @@ pub struct Checked {
     pub providers: usize,
     /// Secrets that are named, and were not looked for because no folder with secrets was given.
     pub secrets_not_checked: Vec<Arc<str>>,
+    /// Hosts about which plain nginx would get no answer unless it names the service, until something is mended.
+    pub refused_by_host: Option<RefusedByHost>,
+    /// Where plain nginx should name the service. Whether it does cannot be seen from here.
+    pub to_be_named: BTreeSet<ToBeNamed>,
     /// The providers that could be asked, and the manifests that they stand in.
     pub askable: Vec<(Arc<ProviderSettings>, Option<Arc<str>>, u32)>,
 }
@@ -80,7 +88,9 @@ pub fn check(
             reason: None,
         });
     }
-    current.take(&settled, resolution.world(), Vec::new(), Moment(0));
+    let unread = contents.unread().cloned().map(Arc::new);
+    let refused_by_host = by_host::refused(&resolution, unread.as_ref());
+    current.take(&settled, resolution.world(), Vec::new(), None, Moment(0));
     let askable = resolution.table().providers().map(|settings| {
         let provider = resolution.world().provider(&settings.name);
         let source = provider.and_then(|provider| provider.source.as_ref());
@@ -96,6 +106,8 @@ pub fn check(
         hosts: current.host_count(),
         providers: current.providers(),
         secrets_not_checked,
+        refused_by_host,
+        to_be_named: by_host::to_be_named(&resolution),
     })
 }
 

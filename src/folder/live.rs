@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Metrics, Paths, Status,
+    Metrics, Paths, Status, by_host,
     contents::{Contents, Look},
     files::Snapshot,
     finding::{Finding, Severity, findings},
@@ -140,6 +140,7 @@ impl Folder {
         }
         let mut settled = self.resolution.settle();
         let unread = self.contents.unread().cloned().map(Arc::new);
+        let refused_by_host = by_host::refused(&self.resolution, unread.as_ref());
         let unread = Published::Unread(unread);
         settled.table_changed |= !self.table.load().says(&unread);
         let findings = findings(&self.contents, &self.resolution);
@@ -149,8 +150,13 @@ impl Folder {
             || findings != self.current.findings();
         if has_changed {
             log_findings(&findings, self.current.findings());
-            self.current
-                .take(&settled, self.resolution.world(), findings, now);
+            self.current.take(
+                &settled,
+                self.resolution.world(),
+                findings,
+                refused_by_host,
+                now,
+            );
             self.status.show(&self.current);
             self.metrics.show(&self.current);
         }

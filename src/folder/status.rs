@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::{
     asked::{AnsweredDocument, Asked},
+    by_host::RefusedByHost,
     finding::Finding,
 };
 use crate::{
@@ -46,6 +47,7 @@ pub(super) struct Current {
     places: BTreeMap<String, Shown>,
     changed_at: Moment,
     findings: Vec<Finding>,
+    refused_by_host: Option<RefusedByHost>,
 }
 
 /// Where an object stands.
@@ -63,6 +65,8 @@ struct Document<'s> {
     protected_services: Vec<ServiceDocument<'s>>,
     identity_providers: Vec<ProviderDocument<'s>>,
     findings: Vec<FindingDocument<'s>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused_by_host: Option<&'s RefusedByHost>,
 }
 
 #[derive(Serialize)]
@@ -166,6 +170,7 @@ impl Current {
         settled: &Settled,
         world: &World,
         findings: Vec<Finding>,
+        refused_by_host: Option<RefusedByHost>,
         now: Moment,
     ) {
         let time = time(now);
@@ -196,6 +201,7 @@ impl Current {
         }
         self.places = self.places_of(world);
         self.findings = findings;
+        self.refused_by_host = refused_by_host;
         self.changed_at = now;
     }
 
@@ -293,6 +299,7 @@ impl Current {
             protected_services: services.collect(),
             identity_providers: providers.collect(),
             findings: self.findings.iter().map(FindingDocument::from).collect(),
+            refused_by_host: self.refused_by_host.as_ref(),
         }
     }
 }

@@ -100,20 +100,20 @@ impl Table {
     pub fn host(&self, host: &Host) -> Option<&Arc<HostEntry>> {
         self.exact_hosts
             .get(host.as_str())
-            .or_else(|| self.wildcard_hosts.get(host.parent()?))
+            .or_else(|| self.wildcard_over(host))
     }
 
-    /// What could not be read, if it may be what is asked for where this entry was found for the host. Then the entry
-    /// decides about nothing that somebody else sends on: it may be broader than what is meant.
+    /// The wildcard that covers a host, also where the host has an entry of its own.
     #[must_use]
-    pub fn doubt(&self, host: &Host, entry: &HostEntry) -> Option<&Arc<Unread>> {
-        let is_shared =
-            || entry.services.len() > 1 || entry.routes.iter().any(|route| route.service.is_none());
-        self.unread.as_ref().filter(|unread| {
-            matches!(entry.pattern, HostPattern::Wildcard(_))
-                || unread.hosts.contains(host)
-                || (unread.may_be_paths && is_shared())
-        })
+    pub fn wildcard_over(&self, host: &Host) -> Option<&Arc<HostEntry>> {
+        self.wildcard_hosts.get(host.parent()?)
+    }
+
+    /// What could not be read, if it may be what is asked for where this entry was found.
+    #[must_use]
+    pub fn doubt(&self, entry: &HostEntry) -> Option<&Arc<Unread>> {
+        let unread = self.unread.as_ref();
+        unread.filter(|unread| unread.may_be_for(entry))
     }
 
     /// A provider by name.

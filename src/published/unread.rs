@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use crate::policy::Host;
+use super::HostEntry;
+use crate::policy::{Host, HostPattern};
 
 /// Something written that could not be read. It may name a host that a wildcard covers, or a path of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,20 @@ pub struct Unread {
 // === impl Unread ===
 
 impl Unread {
+    /// Whether it may be for what this entry answers too. Then the entry decides about nothing that somebody else sends
+    /// on: it may be broader than what is meant.
+    #[must_use]
+    pub fn may_be_for(&self, entry: &HostEntry) -> bool {
+        let is_shared =
+            || entry.services.len() > 1 || entry.routes.iter().any(|route| route.service.is_none());
+        match &entry.pattern {
+            HostPattern::Wildcard(_) => true,
+            HostPattern::Exact(host) => {
+                self.hosts.contains(host) || (self.may_be_paths && is_shared())
+            }
+        }
+    }
+
     /// Both of them; what is wrong with the first is told.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {

@@ -36,6 +36,8 @@ pub struct Standalone {
     /// Somebody says which path a request asks for: the front door does, plain nginx if it is told to. Where nobody
     /// does, rules by path cannot be kept.
     pub paths_are_told: bool,
+    /// Plain nginx may ask about a host without naming the service.
+    pub asked_by_host: bool,
 }
 
 /// What the controller writes by.

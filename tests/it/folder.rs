@@ -108,6 +108,7 @@ impl Bench {
             Standalone {
                 front_door: true,
                 paths_are_told: true,
+                asked_by_host: false,
             },
             Metrics::default(),
             Clock::System,

@@ -33,6 +33,8 @@ pub(super) enum Refused {
     Rules(Arc<Service>, Untold),
     /// Only the path could tell the services of the host apart.
     SeveralServices(Untold),
+    /// The same, and paths are patterns there, or rewritten.
+    PathsRewritten,
     /// The path is nobody's to protect.
     OpenPath,
     /// Something cannot be read that may be what is asked for.
@@ -57,7 +59,9 @@ impl Refused {
             | Self::OpenPath
             | Self::Unread(_)
             | Self::NoRoute => Some(&checks.unknown_service),
-            Self::Rules(..) | Self::SeveralServices(_) => Some(&checks.path_not_told),
+            Self::Rules(..) | Self::SeveralServices(_) | Self::PathsRewritten => {
+                Some(&checks.path_not_told)
+            }
             Self::Closed(_) | Self::Endpoint => None,
         }
     }
@@ -71,6 +75,7 @@ impl Refused {
             Self::UnknownService(_) => ("", "unknown service"),
             Self::Rules(service, _) => (service.id.as_str(), "rules"),
             Self::SeveralServices(_) => (host.as_str(), "several services"),
+            Self::PathsRewritten => (host.as_str(), "paths rewritten"),
             Self::OpenPath => (host.as_str(), "open path"),
             Self::Unread(_) => ("", "unread"),
             Self::Endpoint => (host.as_str(), "endpoint"),
@@ -106,6 +111,9 @@ impl Refused {
                 "several services are behind {host}, and {}: every request for it is refused. {}",
                 why.in_words(declared),
                 why.mend(declared, prefix)
+            ),
+            Self::PathsRewritten => format!(
+                "several services are behind {host}, and an Ingress there has use-regex or rewrite-target, so the path does not say which of them nginx sends a request to: refused. Let the block, or each location, name its service: auth_request {prefix}/auth/NAMESPACE/NAME"
             ),
             Self::OpenPath => format!(
                 "nginx asks who may see a path of {host} that the manifests leave open: refused. Take auth_request out of that location, or protect what is there"

@@ -212,6 +212,70 @@ fn machines_read_json() {
     assert_eq!(output.status.code(), Some(1));
 }
 
+fn app(name: &str, host: &str) -> String {
+    format!(
+        "apiVersion: vestibule.dev/v1alpha1\nkind: ProtectedService\nmetadata: {{name: {name}}}\nspec:\n  \
+         hosts: [{{host: '{host}', upstream: 'x:1'}}]\n  allow: [{{groups: [{name}]}}]\n"
+    )
+}
+
+#[test]
+fn where_another_policy_would_answer_nginx_should_name_the_service_and_that_is_no_warning() {
+    let (wild, panel) = (app("wild", "*.test"), app("panel", "panel.test"));
+    let folder = folder(&[
+        ("provider.yaml", PROVIDER),
+        ("wild.yaml", &wild),
+        ("panel.yaml", &panel),
+    ]);
+    let options = ["--public-scheme=http", "--insecure-http", "--strict"];
+    let output = check(folder.path(), &options);
+    assert_eq!(
+        text(&output),
+        "Where nginx asks, let it name the service, so that no other policy decides there once an entry is deleted: \
+         panel.test auth_request /oauth2/auth/default/panel\n\
+         2 services on 2 hosts, 1 identity provider in 3 files: 0 errors, 0 warnings\n"
+    );
+    assert!(output.status.success());
+    // The front door judges what it sends on itself.
+    let output = check(
+        folder.path(),
+        &[&options[..], &["--front-door=:80"]].concat(),
+    );
+    assert!(text(&output).starts_with("2 services"), "{}", text(&output));
+
+    let both = app("wild", "*.test', upstream: 'x:1'}, {host: 'panel.test");
+    fs::remove_file(folder.path().join("panel.yaml")).unwrap();
+    fs::write(folder.path().join("wild.yaml"), both).unwrap();
+    let output = check(folder.path(), &options);
+    assert!(text(&output).starts_with("1 service "), "{}", text(&output));
+}
+
+#[test]
+fn what_is_refused_because_of_an_unread_file_is_said() {
+    let broken = app("panel", "panel.test").replace("allow", "alow");
+    let folder = folder(&[
+        ("provider.yaml", PROVIDER),
+        ("wild.yaml", &app("wild", "*.test")),
+        ("panel.yaml", &broken),
+    ]);
+    let options = ["--public-scheme=http", "--insecure-http"];
+    let output = check(folder.path(), &options);
+    let said =
+        "Until that is mended, checks of nginx that name no service are refused for *.test\n";
+    assert!(text(&output).contains(said), "{}", text(&output));
+    let output = check(folder.path(), &[&options[..], &["--output=json"]].concat());
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        report["refusedByHost"]["hosts"],
+        serde_json::json!(["*.test"])
+    );
+    let output = check(
+        folder.path(),
+        &[&options[..], &["--front-door=:80"]].concat(),
+    );
+    assert!(!text(&output).contains("refused for"), "{}", text(&output));
+}
+
 #[test]
 fn an_empty_folder_is_a_wrong_path() {
     let folder = TempDir::new().unwrap();

@@ -64,6 +64,7 @@ impl Served {
             Standalone {
                 front_door: false,
                 paths_are_told: true,
+                asked_by_host: true,
             },
             Metrics::default(),
             Clock::System,

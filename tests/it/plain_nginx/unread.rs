@@ -5,13 +5,14 @@
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
 use super::Vestibule;
-use crate::bench::Wait;
+use crate::bench::{Wait, raw};
 
 const PROVIDER: &str = "
 apiVersion: vestibule.dev/v1alpha1
@@ -82,6 +83,13 @@ async fn asks(vestibule: &Vestibule, check: &str, host: &str, path: &str) -> Res
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await?;
     Ok(answer.split(' ').nth(1).unwrap_or_default().parse()?)
+}
+
+/// What `/status` says of checks by host.
+async fn refused_by_host(vestibule: &Vestibule) -> Result<Value> {
+    let status = raw::get(vestibule.admin, "localhost", b"/status", &[]).await?;
+    let status: Value = serde_json::from_str(status.rest.trim())?;
+    Ok(status["refusedByHost"].clone())
 }
 
 async fn becomes(vestibule: &Vestibule, host: &str, path: &str, expected: u16) -> Result<()> {
@@ -168,6 +176,65 @@ async fn what_cannot_be_read_leaves_no_host_and_no_path_to_a_broader_policy() ->
     }
     becomes(&vestibule, "other.test", "/", 401).await?;
     vestibule.logs("is written that cannot be read").await?;
+    ensure!(refused_by_host(&vestibule).await?.is_null());
+    fs::write(vestibule.manifest("admin.yaml"), "kind: [")?;
+    becomes(&vestibule, "shared.example", "/admin", 403).await?;
+    let said = refused_by_host(&vestibule).await?;
+    ensure!(
+        said["hosts"] == json!(["*.test", "shared.example"]),
+        "{said:#}"
+    );
+    let message = said["message"].as_str().unwrap_or_default();
+    ensure!(
+        message.contains("admin.yaml:1") && message.contains("/oauth2/auth/NAMESPACE/NAME"),
+        "{message}"
+    );
     println!("{tried} edits, each live and after a restart");
     Ok(())
+}
+
+#[tokio::test]
+async fn paths_that_are_patterns_do_not_choose_between_services() -> Result<()> {
+    let patterns = ADMIN
+        .replace("/admin,", "'/admin(/|$)(.*)',")
+        .replace("Prefix", "ImplementationSpecific")
+        .replace(
+            "annotations: {",
+            "annotations: {nginx.ingress.kubernetes.io/use-regex: 'true', ",
+        );
+    let mut all = manifests();
+    all.retain(|(name, _)| *name != "admin.yaml");
+    all.push(("admin.yaml", patterns));
+    let vestibule = Vestibule::start(&all, &TOLD).await?;
+    // As text that path is nobody's, and the policy of the rest of the host would decide about it.
+    for path in ["/admin", "/admin/users", "/"] {
+        let status = asks(&vestibule, "", "shared.example", path).await?;
+        ensure!(status == 403, "{path}: {status}");
+    }
+    vestibule.logs("use-regex or rewrite-target").await?;
+    for check in ["/default/admin", "/default/rest"] {
+        let status = asks(&vestibule, check, "shared.example", "/admin/users").await?;
+        ensure!(status == 401, "{check}: {status}");
+    }
+    others_go_on(&vestibule, "a pattern").await
+}
+
+#[tokio::test]
+async fn a_path_that_nobody_protects_is_judged_by_the_one_service_of_its_host() -> Result<()> {
+    let open = ADMIN.replace(
+        "vestibule.dev/protect: 'true'",
+        "vestibule.dev/protect: 'false'",
+    );
+    let open = open.replace(", vestibule.dev/allowed-emails: ann@corp.example", "");
+    let mut all = manifests();
+    all.retain(|(name, _)| *name != "admin.yaml");
+    all.push(("admin.yaml", open));
+    let vestibule = Vestibule::start(&all, &TOLD).await?;
+    for path in ["/", "/admin", "/admin/../x"] {
+        let status = asks(&vestibule, "", "shared.example", path).await?;
+        ensure!(status == 401, "{path}: {status}");
+    }
+    // Unless somebody may have meant it to be protected.
+    fs::write(vestibule.manifest("new.yaml"), "kind: [")?;
+    becomes(&vestibule, "shared.example", "/admin", 403).await
 }
