@@ -8,6 +8,7 @@ mod attempt;
 mod cookie;
 mod hand_off;
 mod layout;
+mod recent;
 pub mod seal;
 mod token;
 

@@ -9,7 +9,7 @@ use super::{Metrics, audience, other_origin::opens_a_web_socket};
 use crate::{
     clock::Clock,
     policy::{Audience, Decision, Identity, Visit, decide},
-    published::{Access, HeaderSource, Installation, Service, Table},
+    published::{Access, HeaderSource, Installation, Service, Table, UpstreamHeader},
     session::{Jar, Keys, Names, OpenSession},
 };
 
@@ -151,7 +151,7 @@ impl Gate {
             Visit {
                 target: question.target,
             },
-            who.as_ref(),
+            who.as_deref(),
             now,
         ) {
             Decision::Public => {
@@ -160,7 +160,8 @@ impl Gate {
             }
             Decision::Allow => {
                 self.metrics.checks.allowed.inc();
-                Answer::Pass(self.identity_headers(service, who.as_ref()))
+                let somebody = session.as_ref().zip(who.as_deref());
+                Answer::Pass(self.identity_headers(service, somebody))
             }
             Decision::SignIn(why) => {
                 self.metrics.checks.sign_in.inc();
@@ -276,25 +277,32 @@ impl Gate {
         &self.metrics
     }
 
-    fn identity_headers(&self, service: &Service, who: Option<&Identity<'_>>) -> IdentityHeaders {
-        let mut headers = self.nobody.clone();
-        let Some(who) = who else {
-            return IdentityHeaders {
-                headers,
-                is_of_somebody: false,
-            };
+    fn identity_headers(
+        &self,
+        service: &Service,
+        somebody: Option<(&OpenSession, &Identity<'_>)>,
+    ) -> IdentityHeaders {
+        let headers = match somebody {
+            Some((session, who)) => session
+                .identity_headers(&service.upstream_headers, |wanted| self.about(who, wanted)),
+            None => self.nobody.clone(),
         };
+        IdentityHeaders {
+            headers,
+            is_of_somebody: somebody.is_some(),
+        }
+    }
+
+    fn about(&self, who: &Identity<'_>, wanted: &[UpstreamHeader]) -> HeaderMap {
+        let mut headers = self.nobody.clone();
         for (name, value) in headers.iter_mut() {
-            let mut wanted = service.upstream_headers.iter();
+            let mut wanted = wanted.iter();
             let wanted = wanted.find(|h| name.as_str().eq_ignore_ascii_case(&h.name));
             if let Some(known) = wanted.and_then(|h| header_value(&h.source, who)) {
                 *value = known;
             }
         }
-        IdentityHeaders {
-            headers,
-            is_of_somebody: true,
-        }
+        headers
     }
 }
 

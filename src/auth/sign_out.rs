@@ -54,7 +54,7 @@ pub(super) async fn act(State(endpoint): State<Arc<Endpoint>>, asked: Asked) -> 
 fn sign_out(endpoint: &Endpoint, asked: &Asked) -> Response {
     let session = session_of(endpoint, asked.jar(), asked.host.as_str());
     let who = session.as_ref().and_then(OpenSession::identity);
-    let account = who.map(|who| (who.provider.into_owned(), who.subject.into_owned()));
+    let account = who.map(|who| (who.provider.to_string(), who.subject.to_string()));
     let gone = end_session(endpoint, asked);
     let now = endpoint.clock.now();
     let keys = endpoint.keys.load();

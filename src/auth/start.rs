@@ -92,7 +92,7 @@ async fn start(endpoint: &Endpoint, asked: &Asked, named: Option<ServiceId>) -> 
     let who = who.filter(|who| service.counts(asked.host.as_str(), who.issued_at));
     let decision = match endpoint
         .gate
-        .decide(service, return_to.as_str(), who.as_ref())
+        .decide(service, return_to.as_str(), who.as_deref())
     {
         Ok(decision) => decision,
         Err(closed) => return show(Page::closed(service, &closed)),
@@ -162,7 +162,7 @@ async fn start(endpoint: &Endpoint, asked: &Asked, named: Option<ServiceId>) -> 
                 service,
                 &asked.host,
                 &providers,
-                who.as_ref(),
+                who.as_deref(),
                 &return_to,
             ));
         }
@@ -206,7 +206,7 @@ async fn at_auth_host(endpoint: &Endpoint, asked: &Asked) -> Response {
     let session = OpenSession::find(asked.jar(), endpoint.names, keys, asked.host.as_str(), now);
     let who = session.as_ref().and_then(OpenSession::identity);
     if let Some(who) = who.filter(|who| suffices(who, provider, &request, now)) {
-        return finish::hand_over(endpoint, asked, keys, &request, who, &[]);
+        return finish::hand_over(endpoint, asked, keys, &request, who.into_owned(), &[]);
     }
     let max_age = request.max_age.map(Duration::from_secs);
     let switch = request.switch_account;

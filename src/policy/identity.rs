@@ -85,6 +85,42 @@ impl Identity<'_> {
             .find(|claim| claim.name == name)
             .map_or(&[], |claim| &claim.values)
     }
+
+    /// The same, borrowing nothing.
+    #[must_use]
+    pub fn into_static(self) -> Identity<'static> {
+        Identity {
+            session_id: self.session_id,
+            provider: owned(self.provider),
+            issuer: owned(self.issuer),
+            subject: owned(self.subject),
+            email: self.email.map(owned),
+            email_verified: self.email_verified,
+            name: self.name.map(owned),
+            username: self.username.map(owned),
+            groups: self.groups.into_iter().map(owned).collect(),
+            groups_complete: self.groups_complete,
+            claims: self.claims.into_iter().map(Claim::into_static).collect(),
+            authenticated_at: self.authenticated_at,
+            issued_at: self.issued_at,
+            ends_at: self.ends_at,
+        }
+    }
+}
+
+// === impl Claim ===
+
+impl Claim<'_> {
+    fn into_static(self) -> Claim<'static> {
+        Claim {
+            name: owned(self.name),
+            values: self.values.into_iter().map(owned).collect(),
+        }
+    }
+}
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
 }
 
 /// A list that borrows each of its texts: serde borrows a `Cow` only where a field asks for it, and copies the

@@ -14,7 +14,7 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::RandomBytes;
+use super::{RandomBytes, recent::Recent};
 use crate::{policy::Moment, published::KeyRing};
 
 /// What a sealed value is for. A value of one purpose is noise for every other.
@@ -38,6 +38,14 @@ pub enum Purpose {
 pub struct Keys {
     keys: Vec<Derived>,
     ring: Arc<KeyRing>,
+    recent: Recent,
+}
+
+/// What was opened, and until when it may be.
+pub(super) struct Opened {
+    pub(super) plain: Vec<u8>,
+    /// When its key opens nothing any more.
+    pub(super) retired_at: Option<Moment>,
 }
 
 struct Derived {
@@ -90,6 +98,7 @@ impl Keys {
         Self {
             keys: keys.collect(),
             ring,
+            recent: Recent::new(),
         }
     }
 
@@ -104,7 +113,7 @@ impl Keys {
         random: RandomBytes,
     ) -> Option<String> {
         let id = self.ring.sealing(now)?.id;
-        let key = self.key(id, purpose, now)?;
+        let (key, _) = self.key(id, purpose, now)?;
         let mut nonce = [0; NONCE_LEN];
         random(&mut nonce);
         let mut sealed = Vec::with_capacity(HEADER + plain.len() + 16);
@@ -159,6 +168,18 @@ impl Keys {
         sealed: &[u8],
         now: Moment,
     ) -> Option<Vec<u8>> {
+        self.unseal(purpose, host, sealed, now)
+            .map(|opened| opened.plain)
+    }
+
+    /// The same, with the end of its key.
+    pub(super) fn unseal(
+        &self,
+        purpose: Purpose,
+        host: &str,
+        sealed: &[u8],
+        now: Moment,
+    ) -> Option<Opened> {
         if sealed.len() > LONGEST {
             return None;
         }
@@ -169,7 +190,7 @@ impl Keys {
         if *version != VERSION {
             return None;
         }
-        let key = self.key(u32::from_be_bytes(*id), purpose, now)?;
+        let (key, retired_at) = self.key(u32::from_be_bytes(*id), purpose, now)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let opened = key
             .open_in_place(nonce, Aad::from(associated(purpose, host)), body)
@@ -177,14 +198,28 @@ impl Keys {
             .len();
         bytes.drain(..HEADER);
         bytes.truncate(opened);
-        Some(bytes)
+        Some(Opened {
+            plain: bytes,
+            retired_at,
+        })
     }
 
-    fn key(&self, id: u32, purpose: Purpose, now: Moment) -> Option<&LessSafeKey> {
+    /// The sessions that these keys have just opened.
+    pub(super) fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    fn key(
+        &self,
+        id: u32,
+        purpose: Purpose,
+        now: Moment,
+    ) -> Option<(&LessSafeKey, Option<Moment>)> {
         let key = self.keys.iter().find(|key| key.id == id)?;
         let live = key.retired_at.is_none_or(|end| now < end);
         let place = Purpose::ALL.iter().position(|p| *p == purpose)?;
-        key.by_purpose.get(place).filter(|_| live)
+        let sealing = key.by_purpose.get(place).filter(|_| live)?;
+        Some((sealing, key.retired_at))
     }
 }
 

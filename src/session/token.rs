@@ -1,13 +1,26 @@
 //! The session token: an identity, sealed for one host, small enough for a cookie.
 
-use std::sync::Arc;
+use std::{borrow::Cow, fmt, sync::Arc};
 
-use super::{Jar, Keys, Names, Purpose, RandomBytes, layout};
-use crate::policy::{Claim, Host, Identity, Moment};
+use arc_swap::Guard;
+use http::HeaderMap;
+
+use super::{Jar, Keys, Names, Purpose, RandomBytes, layout, recent::Kept};
+use crate::{
+    policy::{Claim, Host, Identity, Moment},
+    published::UpstreamHeader,
+};
 
 /// An opened session; the identity borrows from it.
-#[derive(Debug)]
-pub struct OpenSession(Vec<u8>);
+pub struct OpenSession(Source);
+
+/// Where the identity is.
+enum Source {
+    /// In what was opened.
+    Opened(Vec<u8>),
+    /// Opened before.
+    Kept(Guard<Option<Arc<Kept>>>),
+}
 
 /// What a host's rules and headers name: all that a session must keep if not everything fits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,13 +44,51 @@ impl OpenSession {
     pub fn find(jar: Jar<'_>, names: Names, keys: &Keys, host: &str, now: Moment) -> Option<Self> {
         jar.named(names.session)
             .take(MOST_TRIED)
-            .find_map(|value| keys.open(Purpose::Session, host, value, now).map(Self))
+            .find_map(|value| Self::open(keys, host, value, now))
     }
 
     /// Who it is.
     #[must_use]
-    pub fn identity(&self) -> Option<Identity<'_>> {
-        layout::identity(&self.0)
+    pub fn identity(&self) -> Option<Cow<'_, Identity<'_>>> {
+        match &self.0 {
+            Source::Opened(plain) => layout::identity(plain).map(Cow::Owned),
+            Source::Kept(kept) => kept.as_ref().map(|kept| Cow::Borrowed(kept.who())),
+        }
+    }
+
+    /// What a service that wants these identity headers gets: as it was made before for this session, or as it is made
+    /// now.
+    pub fn identity_headers(
+        &self,
+        wanted: &Arc<[UpstreamHeader]>,
+        make: impl Fn(&[UpstreamHeader]) -> HeaderMap,
+    ) -> HeaderMap {
+        match &self.0 {
+            Source::Kept(kept) if let Some(kept) = kept.as_ref() => {
+                kept.identity_headers(wanted, make)
+            }
+            _ => make(wanted),
+        }
+    }
+
+    fn open(keys: &Keys, host: &str, sealed: &[u8], now: Moment) -> Option<Self> {
+        let recent = keys.recent();
+        let mark = recent.mark(sealed);
+        if let Some(kept) = mark.and_then(|mark| recent.find(mark, host, sealed, now)) {
+            return Some(Self(Source::Kept(kept)));
+        }
+        let opened = keys.unseal(Purpose::Session, host, sealed, now)?;
+        if let Some(mark) = mark {
+            recent.keep(mark, host, sealed, &opened);
+        }
+        Some(Self(Source::Opened(opened.plain)))
+    }
+}
+
+// Who somebody is belongs in no log line that prints whatever it holds.
+impl fmt::Debug for OpenSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OpenSession")
     }
 }
 
@@ -116,7 +167,7 @@ mod tests {
         let cookie = format!("__Host-vestibule={sealed}");
         assert_eq!(
             find(&cookie, &keys, "a.example").unwrap().identity(),
-            Some(example_identity())
+            Some(Cow::Owned(example_identity()))
         );
         assert!(find(&cookie, &keys, "b.example").is_none());
         assert!(find(&format!("vestibule-http={sealed}"), &keys, "a.example").is_none());
@@ -134,7 +185,7 @@ mod tests {
             }],
             ..example_identity()
         });
-        let session = OpenSession(plain.unwrap());
+        let session = OpenSession(Source::Opened(plain.unwrap()));
         let who = session.identity().unwrap();
         let texts = who.groups.iter().chain(&who.claims[0].values);
         assert_eq!(texts.clone().count(), 3);

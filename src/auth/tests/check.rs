@@ -254,6 +254,45 @@ fn a_changed_policy_counts_on_the_next_request() {
 }
 
 #[test]
+fn a_session_that_was_opened_a_moment_ago_ends_with_its_key_ring() {
+    let bench = Bench::new(None);
+    let cookie = bench.session("a.example", &ann());
+    let status = || {
+        bench
+            .check(&ask("a.example", "/"), &[("cookie", &cookie)])
+            .status
+    };
+    assert_eq!(status(), StatusCode::OK);
+    let ring = |secret| Some(Keys::new(Arc::new(KeyRing::first(1, [secret; 32]))));
+    bench.keys.store(Arc::new(ring(2)));
+    assert_eq!(status(), StatusCode::UNAUTHORIZED);
+    bench.keys.store(Arc::new(ring(1)));
+    assert_eq!(status(), StatusCode::OK);
+}
+
+#[test]
+fn other_identity_headers_are_sent_from_the_next_request_on() {
+    let bench = Bench::new(None);
+    let cookie = bench.session("a.example", &ann());
+    let user = || {
+        let reply = bench.check(&ask("a.example", "/"), &[("cookie", &cookie)]);
+        reply.header("x-auth-request-user").to_owned()
+    };
+    assert_eq!(user(), "ann-1");
+    for (source, expected) in [
+        (HeaderSource::Email, "ann@corp.example"),
+        (HeaderSource::Subject, "ann-1"),
+    ] {
+        let name = "X-Auth-Request-User".into();
+        bench.change(&Published::Service(Arc::new(Service {
+            upstream_headers: [UpstreamHeader { name, source }].into(),
+            ..bench.service("a")
+        })));
+        assert_eq!(user(), expected);
+    }
+}
+
+#[test]
 fn an_answer_stays_under_nginxs_buffer() {
     let bench = Bench::new(None);
     let mut ann = ann();
