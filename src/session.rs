@@ -2,7 +2,8 @@
 //!
 //! Everything handed to a browser is sealed for one purpose and one host (`seal`): the session itself, a
 //! sign-in under way (`attempt`), the hand-off between the auth host and a protected host (`hand_off`).
-//! Nothing is kept on the server, so any replica answers any request.
+//! Nothing is kept on the server, so any replica answers any request; what was opened a moment ago (`recent`) only
+//! need not be opened again.
 
 mod attempt;
 mod cookie;
