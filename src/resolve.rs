@@ -13,6 +13,7 @@ mod failure;
 mod faults;
 mod few;
 mod host;
+mod namesakes;
 mod plan;
 mod policy;
 mod project;

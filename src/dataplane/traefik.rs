@@ -3,6 +3,8 @@
 //! ingress-nginx chooses the server by its name, the exact one first, and then the path. Traefik makes one rule of host
 //! and path, and the longest text wins, whatever it says. The forms of these texts are not documented and differ between
 //! versions, so they are bounded here: a rule is never longer, and never shorter, than this.
+//!
+//! What it makes of an Ingress it keeps under names of its own, which may be those of another Ingress.
 
 use std::fmt::Write;
 
@@ -15,6 +17,27 @@ pub struct RulePath<'a> {
     pub path: &'a str,
     /// Whether only this very path matches.
     pub is_exact: bool,
+}
+
+/// What stands before the name of whatever answers in place of a backend, for errors.
+pub const ERRORS: &str = "default-backend";
+
+/// The name under which Traefik (3.7.15) keeps something that is said by these: it joins them with hyphens, which each
+/// may have in itself, so that `a`, `b-c` and `a-b`, `c` are one to it. The last that is read counts, or the first.
+#[must_use]
+pub fn name_of(parts: &[&str]) -> String {
+    parts.join("-")
+}
+
+/// The namespaces that a name may begin with.
+pub fn namespaces_in(name: &str) -> impl Iterator<Item = &str> {
+    let errors = name
+        .strip_prefix(ERRORS)
+        .and_then(|rest| rest.strip_prefix('-'));
+    [Some(name), errors].into_iter().flatten().flat_map(|name| {
+        let hyphens = name.match_indices('-');
+        hyphens.filter_map(move |(place, _)| name.get(..place))
+    })
 }
 
 /// What the rule of a host and a path has at least.

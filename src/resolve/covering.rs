@@ -1,12 +1,13 @@
-//! Ingresses that are sent requests for a host which they do not name: by a wildcard, without any host, by an alias.
+//! Ingresses that are sent requests for a host which they do not name: by a wildcard, without any host, by an alias, or
+//! because Traefik takes them for another.
 //!
 //! ingress-nginx prefers the server of the exact name, so there only an alias in other letters gets anything. Traefik
 //! prefers the longer rule, so whoever writes a wildcard, or a long path without a host, is sent requests for somebody
 //! else's host, and the cookies with them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use super::{Class, Ingress, IngressRule, PathKind, World, faults};
+use super::{Class, Ingress, IngressRule, PathKind, World, faults, namesakes};
 use crate::{
     dataplane::{
         DataPlane,
@@ -14,8 +15,17 @@ use crate::{
         traefik::{RulePath, longest_rule, shortest_rule},
     },
     policy::HostPattern,
-    resource::Key,
+    resource::{Key, endpoint_ingress_name},
 };
+
+/// How somebody is sent requests for a host without naming it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Taking {
+    /// By a rule that covers it.
+    ByRule,
+    /// By being taken for an Ingress of the host.
+    ByName,
+}
 
 /// A path of an Ingress that names the host, and how long its rule is at least.
 type Defender<'w> = (usize, RulePath<'w>);
@@ -30,27 +40,35 @@ struct Reach<'w> {
 
 /// The Ingresses that are sent requests for this host by name of something else; not those that name it, nor the
 /// installation's own.
-pub(super) fn takers(world: &World, host: &HostPattern) -> BTreeSet<Key> {
-    let candidates = world.broad().chain(world.on_wildcard_over(host));
+pub(super) fn takers(world: &World, host: &HostPattern) -> BTreeMap<Key, Taking> {
     let named = world.on_host(host);
     let own = &world.settings().installation.namespace;
+    let is_foreign = |key: &Key| key.namespace != *own && !named.contains(key);
+    let is_of_its_plane = |key: &Key| {
+        let ingress = world.ingress(key);
+        ingress.is_some_and(|ingress| is_of_its_plane(world, host, key, ingress))
+    };
+    let mut takers = BTreeMap::new();
+    if world.compares_names() {
+        let endpoint = Key::new(own, &endpoint_ingress_name(host));
+        let namesakes = named.iter().chain([&endpoint]);
+        let namesakes = namesakes.flat_map(|key| namesakes::of(world, key));
+        let namesakes = namesakes.filter(|key| is_foreign(key) && is_of_its_plane(key));
+        takers.extend(namesakes.map(|key| (key.clone(), Taking::ByName)));
+    }
     let defenders: Vec<Defender<'_>> = named
         .iter()
         .filter_map(|key| world.ingress(key))
         .flat_map(|ingress| rules_of(ingress, host))
         .map(|path| (shortest_rule(host, path), path))
         .collect();
-    candidates
-        .filter(|key| key.namespace != *own && !named.contains(key))
-        .filter(|key| {
-            let ingress = world.ingress(key);
-            ingress.is_some_and(|ingress| {
-                is_of_its_plane(world, host, key, ingress)
-                    && takes(world, host, ingress, &defenders)
-            })
-        })
-        .cloned()
-        .collect()
+    let candidates = world.broad().chain(world.on_wildcard_over(host));
+    let by_rule = candidates.filter(|key| {
+        let takes = |ingress| takes(world, host, ingress, &defenders);
+        is_foreign(key) && is_of_its_plane(key) && world.ingress(key).is_some_and(takes)
+    });
+    takers.extend(by_rule.map(|key| (key.clone(), Taking::ByRule)));
+    takers
 }
 
 /// Whether an Ingress may match hosts that no wildcard in its rules covers.

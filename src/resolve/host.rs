@@ -9,7 +9,7 @@ use std::{
 use super::{
     Class, Ingress, PathKind, UnitResult, World,
     asked::{By, asked},
-    covering,
+    covering::{self, Taking},
     endpoint::{self, EndpointState, Sessions},
     faults,
     few::Few,
@@ -41,7 +41,7 @@ pub(super) struct HostFacts {
     /// Those of them in which something protects it.
     pub protected_in: Few<Arc<str>>,
     /// Ingresses of yet other namespaces that do not name it and are sent requests for it all the same.
-    pub takers: BTreeSet<Key>,
+    pub takers: BTreeMap<Key, Taking>,
     /// Which of its sessions others may have seen, as the endpoint Ingress keeps it.
     pub sessions: Sessions,
     /// An Ingress that makes data planes rewrite paths, or read all paths of the host as regular expressions.
@@ -113,11 +113,11 @@ pub(super) fn facts(world: &World, host: &HostPattern) -> HostFacts {
     }
     let class = oldest.map(|(_, class)| class.clone());
     let is_auth_host = is_auth_host(world, host);
-    let mut takers = BTreeSet::new();
+    let mut takers = BTreeMap::new();
     if is_auth_host || !protected_in.is_empty() {
         takers = covering::takers(world, host);
-        takers.retain(|taker| !namespaces.contains(&taker.namespace));
-        for taker in &takers {
+        takers.retain(|taker, _| !namespaces.contains(&taker.namespace));
+        for taker in takers.keys() {
             namespaces.insert(Arc::clone(&taker.namespace));
         }
     }
@@ -290,6 +290,11 @@ impl HostFacts {
         is_shared(self.is_auth_host, &self.namespaces, &self.protected_in)
     }
 
+    /// The Ingresses of yet other namespaces that are sent requests for it.
+    pub(super) fn taken_by(&self) -> BTreeSet<Key> {
+        self.takers.keys().cloned().collect()
+    }
+
     /// Which sessions others may have seen, so that they do not count.
     pub(super) fn disclosed(&self, host: &HostPattern) -> Option<Disclosed> {
         let until = match self.sessions {
@@ -313,9 +318,18 @@ impl HostFacts {
                 message: taken_message(host, key, path, world).into(),
             });
         }
-        self.is_shared().then(|| NoSessions {
+        let message = if self.is_shared() {
+            self.shared_message(host)
+        } else if self.sessions == Sessions::None {
+            format!(
+                "The endpoint Ingress of {host} says that others share it, which is the controller's finding: nobody can sign in there, and no session counts. The ProtectedServices of {host} say who: kubectl describe psvc"
+            )
+        } else {
+            return None;
+        };
+        Some(NoSessions {
             reason: Reason::HostShared.as_str().into(),
-            message: self.shared_message(host).into(),
+            message: message.into(),
         })
     }
 
@@ -336,14 +350,24 @@ impl HostFacts {
 
     /// How somebody takes part who does not name the host.
     fn takers_named(&self) -> String {
-        let takers: Vec<String> = self.takers.iter().take(3).map(Key::to_string).collect();
-        if takers.is_empty() {
-            return String::new();
+        let named = |how: Taking| {
+            let those = self.takers.iter().filter(|(_, taking)| **taking == how);
+            let those: Vec<String> = those.take(3).map(|(key, _)| key.to_string()).collect();
+            (!those.is_empty()).then(|| those.join(", "))
+        };
+        let mut text = String::new();
+        if let Some(those) = named(Taking::ByRule) {
+            text.push_str(&format!(" {those} does not name it: a wildcard, a rule without a host or an alias is sent requests for it, since Traefik prefers the longer rule."));
         }
-        format!(
-            " {} does not name it: a wildcard, a rule without a host or an alias is sent requests for it, since Traefik prefers the longer rule. (Where ingress-nginx alone serves it, say so: --data-plane=ingress-nginx.)",
-            takers.join(", ")
-        )
+        if let Some(those) = named(Taking::ByName) {
+            text.push_str(&format!(" Traefik takes {those} for an Ingress of this host, since it joins namespace, name, Service and port with hyphens and both come to the same: requests of one reach the Service of the other, without a session too. Rename that Ingress."));
+        }
+        if !text.is_empty() {
+            text.push_str(
+                " (Where ingress-nginx alone serves it, say so: --data-plane=ingress-nginx.)",
+            );
+        }
+        text
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     Settings, Unit, few::Few, host::HostFacts, provider::Usable,
 };
 use crate::{
+    dataplane::DataPlane,
     policy::{Host, HostPattern},
     resource::{Key, ProtectedServiceSpec, endpoint_ingress_name},
 };
@@ -70,6 +71,8 @@ struct Index {
     defaults: BTreeSet<Arc<str>>,
     /// For whoever judges classes.
     class_users: HashMap<Arc<str>, HashSet<Key>>,
+    /// The Ingresses of each namespace, for whoever compares what Traefik calls them.
+    inside: HashMap<Arc<str>, HashSet<Key>>,
 }
 
 /// Something happened to an object; `None` means that it is gone.
@@ -267,6 +270,17 @@ impl World {
     /// Ingresses that may be sent requests for hosts that they do not name.
     pub(super) fn broad(&self) -> impl Iterator<Item = &Key> {
         self.index.broad.iter()
+    }
+
+    /// Whether this process finds out which Ingresses Traefik takes for one another: the controller, which then notes it
+    /// on the endpoint Ingress. A replica knows no Services.
+    pub(super) fn compares_names(&self) -> bool {
+        self.settings.controller().is_some() && self.settings.has(DataPlane::Traefik)
+    }
+
+    /// The Ingresses of a namespace, where names are compared.
+    pub(super) fn ingresses_in(&self, namespace: &str) -> impl Iterator<Item = &Key> {
+        self.index.inside.get(namespace).into_iter().flatten()
     }
 
     /// Who serves a wildcard that covers this host.

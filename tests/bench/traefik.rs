@@ -17,6 +17,8 @@ pub struct Options {
     pub http: Option<SocketAddr>,
     /// Only Ingresses of this namespace.
     pub namespace: Option<String>,
+    /// What else it is told.
+    pub arguments: Vec<String>,
 }
 
 /// A running Traefik.
@@ -33,6 +35,7 @@ impl Default for Options {
             ingress_class: "nginx".to_owned(),
             http: None,
             namespace: None,
+            arguments: Vec::new(),
         }
     }
 }
@@ -87,7 +90,7 @@ impl Traefik {
                 "--providers.kubernetesingressnginx.watchnamespace={namespace}"
             ));
         }
-        let process = start.start()?;
+        let process = start.arguments(options.arguments).start()?;
         let traefik = Self {
             process,
             http,

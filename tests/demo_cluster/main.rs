@@ -63,7 +63,7 @@ async fn run() -> Result<()> {
         traefik::Options {
             ingress_class: CLASS.into(),
             http: Some(front),
-            namespace: None,
+            ..traefik::Options::default()
         },
     )
     .await?;

@@ -15,4 +15,5 @@ mod tenants;
 mod texts;
 pub(crate) mod told;
 mod tossed;
+mod traefik;
 mod web_sockets;

@@ -108,6 +108,105 @@ fn whoever_is_sent_requests_for_a_host_without_naming_it_shares_it() {
     assert_eq!(cases, 32);
 }
 
+/// Traefik joins what it is told with hyphens, which names may have.
+#[test]
+fn whoever_traefik_takes_for_an_ingress_of_the_host_shares_it() {
+    let protect = "vestibule.dev/protect: \"true\"";
+    let canary = "nginx.ingress.kubernetes.io/canary: \"true\"";
+    let named = |name: &str, service: &str, annotations: &str| {
+        let text = ingress(name, &["evil.example"], annotations);
+        let (_, of) = name.split_once('/').unwrap();
+        text.replace(
+            &format!("{{service: {{name: {of}, "),
+            &format!("{{service: {{name: {service}, "),
+        )
+    };
+    let passed_through = "nginx.ingress.kubernetes.io/ssl-passthrough: \"true\"";
+    let of_errors = "nginx.ingress.kubernetes.io/default-backend: team-wiki-wiki-80";
+    for (namesake, service, annotations, is_one) in [
+        ("docs/team", "wiki-wiki", "", true),
+        ("docs/team-wiki", "any", "", true),
+        ("docs/x", "team-wiki-wiki", canary, true),
+        ("docs-team-wiki/x", "wiki", canary, true),
+        ("docs-team-wiki/x", "wiki", passed_through, true),
+        // What answers the people who sign in there.
+        ("vestibule-vestibule/team.corp.example", "any", "", true),
+        ("docs-team-wiki/x", "wiki", "", false),
+        ("docs/team", "wiki", "", false),
+        ("docs/team", "wiki-wiki-80", "", false),
+        ("docs/x", "team-wiki-wiki", "", false),
+        ("docs/x", "x", of_errors, false),
+        ("doc/team", "wiki-wiki", "", false),
+        ("docs-team/wikis", "wiki", canary, false),
+    ] {
+        for plane in [DataPlane::Traefik, DataPlane::IngressNginx] {
+            let mut bench = Bench::behind(controller(), &[plane]);
+            bench.apply(USUAL).obey();
+            let one = ingress("docs-team/wiki", &["team.corp.example"], protect);
+            bench.apply(&one).obey();
+            let what = format!("{namesake} {service} {annotations} {plane:?}");
+            assert_eq!(bench.ready("docs-team/wiki"), "True Ready", "{what}");
+            bench.apply(&named(namesake, service, annotations)).obey();
+            if is_one && plane == DataPlane::Traefik {
+                assert_eq!(bench.ready("docs-team/wiki"), "False HostShared", "{what}");
+                let told = bench.ingress_reasons(namesake);
+                assert!(told.contains(&Reason::HostShared), "{what}: {told:?}");
+                let verdict = bench.report("docs-team/wiki").verdicts.pop().unwrap();
+                let taken = format!("takes {namesake} for an Ingress of this host");
+                assert!(verdict.message.contains(&taken), "{}", verdict.message);
+            } else {
+                assert_eq!(bench.ready("docs-team/wiki"), "True Ready", "{what}");
+            }
+            bench.delete("Ingress", namesake).obey();
+            assert_eq!(bench.ready("docs-team/wiki"), "True Ready", "{what}");
+        }
+    }
+}
+
+/// A replica has not what it takes to find out who shares a host in such a way.
+#[test]
+fn a_replica_gives_nobody_a_session_where_the_controller_found_a_share() {
+    let host = "wiki.corp.example";
+    let mut bench = Bench::new(Place::Replica);
+    bench.apply(USUAL);
+    let mark = |bench: &mut Bench, sessions: &str| {
+        let name = format!("vestibule/vestibule-{host}");
+        let labels = "app.kubernetes.io/managed-by: vestibule, vestibule.dev/instance: vestibule";
+        let endpoint = ingress(
+            &name,
+            &[host],
+            &format!("vestibule.dev/sessions: {sessions}"),
+        );
+        let labelled = format!("  labels: {{{labels}}}\n  annotations:");
+        bench.apply(&endpoint.replacen("  annotations:", &labelled, 1));
+    };
+    let began = Moment(1_800_000_000);
+    assert!(bench.service("docs/wiki").unwrap().counts(host, began));
+    mark(&mut bench, "none");
+    assert!(!bench.service("docs/wiki").unwrap().counts(host, began));
+    assert!(bench.host(host).unwrap().no_sessions.is_some());
+    mark(&mut bench, "after-1799999999");
+    assert!(bench.service("docs/wiki").unwrap().counts(host, began));
+    assert!(bench.host(host).unwrap().no_sessions.is_none());
+}
+
+/// The backend of errors is one with that of an Ingress in the namespace `default`.
+#[test]
+fn whatever_answers_errors_may_be_taken_for_a_backend_too() {
+    let mut bench = Bench::usual();
+    let protect = "vestibule.dev/protect: \"true\"";
+    let one = ingress("default/backend", &["app.corp.example"], protect);
+    bench
+        .apply(&one.replace("service: {name: backend", "service: {name: team-web"))
+        .obey();
+    assert_eq!(bench.ready("default/backend"), "True Ready");
+    let of_errors = "nginx.ingress.kubernetes.io/default-backend: web-80";
+    bench
+        .apply(&ingress("team/trap", &["evil.example"], of_errors))
+        .obey();
+    assert_eq!(bench.ready("default/backend"), "False HostShared");
+}
+
 #[test]
 fn an_ingress_of_the_same_namespace_may_take_what_it_likes() {
     let mut bench = Bench::usual();

@@ -58,15 +58,20 @@ impl Bench {
         } = step.clone();
         let namespace = if object % 2 == 0 { "docs" } else { "shop" };
         let name = format!("{namespace}/i{object}");
+        // To Traefik its Service is that of the Ingress.
+        let namesake = format!("{namespace}-i{object}/i{object}");
         match what {
             0..=2 => {
                 let manifest = ingress(&name, hosts(variant.wrapping_add(object)), annotations(variant));
                 let path = ["/", "/oauth2/x"][usize::from(variant == 1)];
                 let class = ["nginx", "other"][usize::from(variant == 11)];
+                if variant == 9 {
+                    self.apply(&ingress(&namesake, &["c.example"], "nginx.ingress.kubernetes.io/canary: 'true'"));
+                }
                 self.apply(&manifest.replace("path: /,", &format!("path: {path},")).replace("ingressClassName: nginx", &format!("ingressClassName: {class}")));
             }
             3 => {
-                self.delete("Ingress", &name);
+                self.delete("Ingress", if variant > 5 { &namesake } else { &name });
             }
             4 | 5 => {
                 let rest = match variant % 6 {

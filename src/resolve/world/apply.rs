@@ -10,7 +10,10 @@ use super::{Change, World, Write};
 use crate::{
     policy::{Host, HostPattern},
     resolve::{
-        IdentityProvider, Ingress, ProtectedService, Unit, covering, few::Few, host, provider,
+        IdentityProvider, Ingress, ProtectedService, Unit, covering,
+        few::Few,
+        host::{self, HostFacts},
+        namesakes, provider,
     },
     resource::{Key, endpoint_ingress_name},
 };
@@ -114,6 +117,15 @@ impl World {
             self.index.broad.insert(key.clone());
         } else {
             self.index.broad.remove(&key);
+        }
+        if self.compares_names() {
+            let namespace = &key.namespace;
+            if new.is_some() {
+                let inside = self.index.inside.entry(Arc::clone(namespace)).or_default();
+                inside.insert(key.clone());
+            } else {
+                unuse(&mut self.index.inside, namespace, &key);
+            }
         }
         self.subjects.entry(key.clone()).or_default().ingress = new;
         self.touched.hosts.extend(self.reached_by(&key));
@@ -252,19 +264,30 @@ impl World {
             return self.index.hosts.keys().cloned().collect();
         }
         let ingress = self.ingress(key).into_iter();
+        let mut reached = self.namesakes_hosts(key);
         let wildcards = ingress
             .flat_map(|ingress| &ingress.rules)
             .filter_map(|rule| match &rule.host {
                 Ok(HostPattern::Wildcard(suffix)) => self.index.below.get(suffix),
                 Ok(HostPattern::Exact(_)) | Err(_) => None,
             });
-        wildcards.flatten().cloned().collect()
+        reached.extend(wildcards.flatten().cloned());
+        reached
+    }
+
+    /// The hosts of Ingresses that Traefik takes this one for.
+    fn namesakes_hosts(&self, key: &Key) -> BTreeSet<HostPattern> {
+        let namesakes = namesakes::of(self, key).into_iter();
+        let ingresses = namesakes.filter_map(|namesake| self.ingress(namesake));
+        let rules = ingresses.flat_map(|ingress| &ingress.rules);
+        let hosts = rules.filter_map(|rule| rule.host.as_ref().ok());
+        hosts.cloned().collect()
     }
 
     /// Notes which Ingresses are sent requests for a host without naming it; gives those that are or were.
     fn note_takers(&mut self, host: &HostPattern, took: BTreeSet<Key>) -> BTreeSet<Key> {
         let facts = self.host_facts(host);
-        let take = facts.map(|facts| facts.takers.clone()).unwrap_or_default();
+        let take: BTreeSet<Key> = facts.map(HostFacts::taken_by).unwrap_or_default();
         for taker in took.difference(&take) {
             if let Some(hosts) = self.index.takes.get_mut(taker) {
                 hosts.remove(host);
@@ -344,7 +367,7 @@ impl World {
                 units.push(Unit::Endpoint(endpoint_ingress_name(&host).into()));
             }
             let facts = self.host_facts(&host);
-            let took = facts.map(|facts| facts.takers.clone()).unwrap_or_default();
+            let took = facts.map(HostFacts::taken_by).unwrap_or_default();
             if self.work_out_facts(&host) {
                 subjects.extend(self.note_takers(&host, took));
                 // Nobody signs in with any provider while the auth host is shared.
