@@ -56,7 +56,7 @@ pub(super) fn assemble(
 }
 
 /// Keeps the derived keys in step with the ring. A ring that vanishes changes nothing: sessions go on with the last
-/// one (DESIGN §5.8).
+/// one (docs/security.md, 8).
 pub(super) async fn follow_key_ring(
     mut ring: watch::Receiver<Option<Arc<KeyRing>>>,
     keys: Arc<ArcSwap<Option<Keys>>>,

@@ -1,4 +1,4 @@
-//! The question as ingress-nginx and Traefik's provider for it ask it (DESIGN §3):
+//! The question as ingress-nginx and Traefik's provider for it ask it:
 //! `/verify/nginx/NAMESPACE/INGRESS?m=METHOD&u=TARGET&h=HOST`.
 //!
 //! The controller wrote the Ingress's name, nginx fills the three parameters. Exactly these are accepted, in this
@@ -184,7 +184,7 @@ mod tests {
     }
 
     proptest! {
-        /// DESIGN §5.2: what a client puts into its Host header never becomes another method or target.
+        /// docs/security.md, 2: what a client puts into its Host header never becomes another method or target.
         #[test]
         fn a_host_smuggles_nothing(host in "[a-z.&=#%?;mu0-9]{0,30}") {
             let query = format!("m=GET&u=%2Fsecret&h={host}");

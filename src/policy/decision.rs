@@ -562,7 +562,7 @@ pub(crate) mod tests {
     }
 
     proptest! {
-        /// DESIGN §5.1: without a rule that says Public, nobody is let in who is not signed in.
+        /// docs/security.md, 1: without a rule that says Public, nobody is let in who is not signed in.
         #[test]
         fn without_a_public_rule_an_anonymous_visit_never_passes(target in any_path()) {
             let policy = policy(vec![

@@ -1,4 +1,4 @@
-//! E-mail addresses as identities (DESIGN §4): compared byte for byte, with ASCII case folding and
+//! E-mail addresses as identities: compared byte for byte, with ASCII case folding and
 //! nothing else, so that what an identity provider vouched for is what is compared.
 
 use std::{fmt, sync::Arc};

@@ -1,4 +1,4 @@
-//! Request targets and the paths that rules name (DESIGN §4, "Path rules").
+//! Request targets and the paths that rules name (docs/protecting.md, "Paths").
 //!
 //! A proxy, a service and we must mean the same thing by a path, or a rule protects something else
 //! than what is served. So rules judge only targets in canonical form, where there is nothing

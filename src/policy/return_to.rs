@@ -1,5 +1,5 @@
 //! Where a browser goes after sign-in: the `rd` parameter, read by a reader that knows only what is
-//! safe (DESIGN §4, "Return targets").
+//! safe.
 //!
 //! Not the WHATWG parser: that one repairs, and what it repairs differs between browsers. Here a
 //! target is an absolute path, or a URL of the very host that is asked; the result is always a

@@ -1,5 +1,5 @@
 //! The session keys: a ring, so that a new key is accepted everywhere before it seals and a retired
-//! one outlives the longest session (DESIGN §5.8).
+//! one outlives the longest session (docs/security.md, 8).
 //!
 //! The stored form is JSON with a version, in a Secret or a file of mode 0600.
 

@@ -1,4 +1,4 @@
-//! Who asks for the protection of an Ingress: the rules of "absence never opens" (DESIGN §2).
+//! Who asks for the protection of an Ingress: the rules of "absence never opens" (docs/security.md, 1).
 
 use std::{collections::BTreeMap, sync::LazyLock};
 

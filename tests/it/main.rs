@@ -40,6 +40,8 @@ mod front_door;
 mod import;
 mod lease;
 #[cfg(test)]
+mod old_sessions;
+#[cfg(test)]
 mod plain_nginx;
 mod product;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Every committed input of the fuzz targets, tried on every `cargo test`.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 #[expect(
     unreachable_pub,
@@ -41,6 +41,38 @@ fn every_committed_input_of_the_fuzz_targets_holds_its_property() {
             }
         }
     }
+}
+
+/// A target that is forgotten somewhere is built, run, told of or kept by nobody.
+#[test]
+fn every_fuzz_target_is_built_run_told_of_and_has_inputs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+    let entries = |name: &str| -> BTreeSet<String> {
+        let entries = fs::read_dir(root.join(name)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names
+            .map(|name| name.trim_end_matches(".rs").to_owned())
+            .collect()
+    };
+    let targets = entries("tests/fuzz/targets");
+    assert_eq!(entries("tests/fuzz/corpus"), targets, "tests/fuzz/corpus");
+    let (build, run) = (read("tests/fuzz/Cargo.toml"), read("tests/fuzz/run"));
+    let (page, readme) = (read("docs/security.md"), read("README.md"));
+    let run: Vec<&str> = run.split("\nall=(").nth(1).unwrap().split(')').collect();
+    let run: BTreeSet<String> = run[0].split_whitespace().map(str::to_owned).collect();
+    assert_eq!(run, targets, "tests/fuzz/run");
+    for target in &targets {
+        let path = format!("path = \"targets/{target}.rs\"");
+        assert!(
+            build.contains(&path),
+            "tests/fuzz/Cargo.toml lacks {target}"
+        );
+        let row = format!("\n| `{target}` | ");
+        assert!(page.contains(&row), "docs/security.md lacks {target}");
+    }
+    let said = format!("({} targets,", targets.len());
+    assert!(readme.contains(&said), "README.md does not say {said}");
 }
 
 /// What differs from an input in one place: an octet gone, doubled, or another that some reader finds special.
