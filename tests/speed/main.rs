@@ -118,11 +118,14 @@ fn gate(services: usize, upstream: Option<&String>) -> anyhow::Result<Gate> {
         access: RuleAccess::Public,
     };
     let nobody = Grant::AnyOf(vec![]);
+    let headers = upstream_headers();
     let others = [
-        service("public", corp(), vec![everyone]),
-        service("denied", nobody, vec![]),
+        service("public", policy(corp(), vec![everyone]), &headers),
+        service("denied", policy(nobody, vec![]), &headers),
     ];
-    let ordinary = (1..=services).map(|n| service(&format!("s{n}"), corp(), vec![]));
+    // What says the same is shared, as it is in a Table that was worked out.
+    let ours = policy(corp(), vec![]);
+    let ordinary = (1..=services).map(|n| service(&format!("s{n}"), Arc::clone(&ours), &headers));
     for service in ordinary.chain(others).map(Arc::new) {
         let host = HostEntry {
             pattern: service
@@ -195,8 +198,8 @@ fn corp() -> Grant {
     }])
 }
 
-fn service(name: &str, grant: Grant, rules: Vec<Rule>) -> Service {
-    let policy = Policy {
+fn policy(grant: Grant, rules: Vec<Rule>) -> Arc<Policy> {
+    Arc::new(Policy {
         providers: vec![Terms {
             provider: "corp".into(),
             issuer: "https://id.corp.example".into(),
@@ -206,13 +209,24 @@ fn service(name: &str, grant: Grant, rules: Vec<Rule>) -> Service {
         rules,
         session: SessionLimits::default(),
         paths_are_rewritten: false,
-    };
+    })
+}
+
+fn upstream_headers() -> Arc<[UpstreamHeader]> {
     let headers = [
         ("X-Auth-Request-User", HeaderSource::Subject),
         ("X-Auth-Request-Email", HeaderSource::Email),
         ("X-Auth-Request-Preferred-Username", HeaderSource::Username),
         ("X-Auth-Request-Groups", HeaderSource::Groups),
     ];
+    let headers = headers.map(|(name, source)| UpstreamHeader {
+        name: name.into(),
+        source,
+    });
+    headers.into()
+}
+
+fn service(name: &str, policy: Arc<Policy>, upstream_headers: &Arc<[UpstreamHeader]>) -> Service {
     Service {
         id: ServiceId::new("team", name),
         hosts: HostPattern::parse(&format!("{name}.example"))
@@ -220,14 +234,9 @@ fn service(name: &str, grant: Grant, rules: Vec<Rule>) -> Service {
             .collect(),
         protected_service: format!("team/{name}").into(),
         display_name: None,
-        access: Access::Open(Arc::new(policy)),
+        access: Access::Open(policy),
         disclosed: vec![],
-        upstream_headers: headers
-            .map(|(name, source)| UpstreamHeader {
-                name: name.into(),
-                source,
-            })
-            .into(),
+        upstream_headers: Arc::clone(upstream_headers),
         denied: DeniedTexts::default(),
     }
 }
