@@ -44,6 +44,10 @@ pub(super) trait Projection<K, C>: Send {
     fn is_gone(&self, place: &Place) -> C;
 }
 
+/// As many objects are asked for at once. With everything that others write on them they take ten times the room of what
+/// is kept, and what they leave between it when they go is not all used again.
+const PAGE: u32 = 100;
+
 /// Follows all objects of an API until the receiver is gone.
 pub(super) async fn follow<K, C>(
     api: Api<DeserializeGuard<K>>,
@@ -55,7 +59,7 @@ pub(super) async fn follow<K, C>(
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     C: Send,
 {
-    let stream = watcher::watcher(api, watcher::Config::default());
+    let stream = watcher::watcher(api, watcher::Config::default().page_size(PAGE));
     // The pauses between attempts follow kube's default: 0.8 s to 30 s, doubling, with jitter.
     tell_all(stream.default_backoff(), kind, &metrics, projection, &into).await;
 }

@@ -167,6 +167,12 @@ impl ServiceId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The same, for others to keep as well.
+    #[must_use]
+    pub fn text(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
 }
 
 impl std::borrow::Borrow<str> for ServiceId {

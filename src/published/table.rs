@@ -1,7 +1,7 @@
 //! The Table: every service, host and provider that the endpoint serves, as one immutable value.
 //!
-//! Its maps are persistent (they share structure), so the Table after an edit costs what changed. A reader
-//! holds one version for the length of a request.
+//! Its versions share what is the same in them, so the Table after an edit costs what changed. A reader holds one
+//! version for the length of a request.
 
 use std::sync::Arc;
 
@@ -67,15 +67,11 @@ impl Table {
     /// Whether a change would change nothing.
     #[must_use]
     pub fn says(&self, change: &Published) -> bool {
-        let host = |pattern: &HostPattern| match pattern {
-            HostPattern::Exact(host) => self.exact_hosts.get(host.as_str()),
-            HostPattern::Wildcard(suffix) => self.wildcard_hosts.get(suffix.as_str()),
-        };
         match change {
             Published::Service(service) => self.services.get(service.id.as_str()) == Some(service),
             Published::NoService(id) => self.services.get(id.as_str()).is_none(),
-            Published::Host(entry) => host(&entry.pattern) == Some(entry),
-            Published::NoHost(pattern) => host(pattern).is_none(),
+            Published::Host(entry) => self.entry(&entry.pattern) == Some(entry),
+            Published::NoHost(pattern) => self.entry(pattern).is_none(),
             Published::Provider(provider) => self.providers.get(&provider.name) == Some(provider),
             Published::NoProvider(name) => self.providers.get(name).is_none(),
             Published::Unread(unread) => self.unread == *unread,
@@ -93,6 +89,25 @@ impl Table {
     #[must_use]
     pub fn service(&self, id: &str) -> Option<&Arc<Service>> {
         self.services.get(id)
+    }
+
+    /// The id of a service as it stands in the Table already, with the service or with one of its hosts.
+    #[must_use]
+    pub fn known_id(&self, id: &ServiceId, hosts: &[HostPattern]) -> Option<&ServiceId> {
+        let of_hosts = || {
+            let entries = hosts.iter().filter_map(|host| self.entry(host));
+            let mut ids = entries.flat_map(|entry| &entry.services);
+            ids.find(|known| *known == id)
+        };
+        let service = self.service(id.as_str());
+        service.map(|service| &service.id).or_else(of_hosts)
+    }
+
+    fn entry(&self, pattern: &HostPattern) -> Option<&Arc<HostEntry>> {
+        match pattern {
+            HostPattern::Exact(host) => self.exact_hosts.get(host.as_str()),
+            HostPattern::Wildcard(suffix) => self.wildcard_hosts.get(suffix.as_str()),
+        }
     }
 
     /// What is served on a host: its own entry, else that of a wildcard that covers it.

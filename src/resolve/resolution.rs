@@ -79,15 +79,35 @@ impl Resolution {
         settled
     }
 
-    /// The same, with what other services have as well.
+    /// The same, with what other services have as well, and the Table already.
     fn share(&mut self, mut published: Published) -> Published {
-        if let Published::Service(service) = &mut published
-            && let Some(service) = Arc::get_mut(service)
-        {
-            if let Access::Open(policy) = &mut service.access {
-                self.policies.share(policy);
+        match &mut published {
+            Published::Service(service) => {
+                if let Some(service) = Arc::get_mut(service) {
+                    if let Access::Open(policy) = &mut service.access {
+                        self.policies.share(policy);
+                    }
+                    self.headers.share(&mut service.upstream_headers);
+                    if let Some(known) = self.table.known_id(&service.id, &service.hosts) {
+                        service.id = known.clone();
+                    }
+                    // Often they have the same name.
+                    if *service.protected_service == *service.id.as_str() {
+                        service.protected_service = service.id.text();
+                    }
+                }
             }
-            self.headers.share(&mut service.upstream_headers);
+            Published::Host(entry) => {
+                for id in Arc::get_mut(entry)
+                    .into_iter()
+                    .flat_map(|it| &mut it.services)
+                {
+                    if let Some(known) = self.table.known_id(id, &[]) {
+                        *id = known.clone();
+                    }
+                }
+            }
+            _ => {}
         }
         published
     }

@@ -1,16 +1,20 @@
 //! What `tests/speed/bench` and `tests/speed/front_door` measure, on one thread: the check, a fixed 200 of the same
-//! stack with the same listener, the front door before a service, or what a Table takes to build.
+//! stack with the same listener, the front door before a service, what a Table takes to build, or how much memory a
+//! replica needs that watches a cluster.
 //!
-//!     check_cost fixed | check SERVICES [SESSIONS] | door http://ADDRESS | table SERVICES
+//!     check_cost fixed | check SERVICES [SESSIONS] | door http://ADDRESS | table SERVICES | replica SERVICES
 //!
 //! A server prints its address and a Cookie header with a session for the last service; then for each session, spread
 //! over the services, a check's path and its header; the same for `team/denied`, where nobody may enter; and an empty
 //! line. It serves until it is killed. At `team/public` everyone may enter.
 
+mod objects;
+mod replica;
 mod table;
 
 use std::{env, io::Write as _, sync::Arc, time::Duration};
 
+use anyhow::Context;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header::CACHE_CONTROL};
@@ -42,8 +46,10 @@ fn main() -> anyhow::Result<()> {
     let answer = arguments.next().unwrap_or_else(|| "check".to_owned());
     let argument = arguments.next().unwrap_or_default();
     let sessions = arguments.next().map_or(Ok(1), |n| n.parse())?;
-    if answer == "table" {
-        return table::build(argument.parse()?);
+    match &*answer {
+        "table" => return table::build(argument.parse()?),
+        "replica" => return replica::watch(argument.parse()?),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -89,10 +95,24 @@ fn main() -> anyhow::Result<()> {
                 let door = FrontDoor::new(gate, axum::Router::new(), DoorSettings::default());
                 door_listener.serve(door, stop).await;
             }
-            _ => anyhow::bail!("{answer} is not an answer: say fixed, check, door or table"),
+            _ => {
+                anyhow::bail!("{answer} is not an answer: say fixed, check, door, table or replica")
+            }
         }
         Ok(())
     })
+}
+
+/// What the kernel counts of this process, in MB: `VmHWM` is the peak, `VmRSS` what it is now.
+fn memory(which: &str) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let mut fields = status.lines().filter_map(|line| line.split_once(':'));
+    let kilobytes: u64 = fields
+        .find(|(name, _)| *name == which)
+        .and_then(|(_, value)| value.trim().strip_suffix(" kB"))
+        .context("the kernel does not say how much memory was used")?
+        .parse()?;
+    Ok(kilobytes.div_ceil(1024))
 }
 
 fn installation() -> Arc<Installation> {

@@ -2,16 +2,15 @@
 //! then; and how much memory it all needs, the World and the old Table included.
 
 use std::{
-    collections::BTreeMap,
-    fs,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
-use k8s_openapi::{ByteString, api::core::v1::Secret, api::networking::v1::Ingress};
+use k8s_openapi::api::{core::v1::Secret, networking::v1::Ingress};
 use kube::api::ObjectMeta;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::Value;
 use vestibule::{
     dataplane::DataPlane,
     published::{Access, Installation},
@@ -22,8 +21,10 @@ use vestibule::{
     resource::Key,
 };
 
-/// As many objects as the API server hands out at once.
-const PAGE: usize = 500;
+use super::{memory, objects};
+
+/// As many objects as a watch asks for at once.
+const PAGE: usize = 100;
 
 /// Prints what a replica of the auth endpoint takes for so many Ingresses with a ProtectedService each: milliseconds
 /// from the objects to the Table, those of them that are spent resolving, microseconds of an edit, milliseconds of a
@@ -36,7 +37,10 @@ pub(super) fn build(services: usize) -> anyhow::Result<()> {
         data_planes: vec![DataPlane::IngressNginx, DataPlane::Traefik],
     }));
     resolution.apply(provider("https://id.corp.example")?);
-    resolution.apply(secret());
+    resolution.apply(Change::Secret(
+        "corp".into(),
+        Some(project_secret(&Secret::deserialize(objects::secret())?)),
+    ));
     let mut taken_in = Duration::ZERO;
     for first in (1..=services).step_by(PAGE) {
         let page = first..=services.min(first + PAGE - 1);
@@ -86,134 +90,59 @@ pub(super) fn build(services: usize) -> anyhow::Result<()> {
         resolved.as_millis(),
         edit.as_micros(),
         all.as_millis(),
-        peak_memory()?
+        memory("VmHWM")?
     );
     Ok(())
 }
 
-/// In MB, as the kernel counts it.
-fn peak_memory() -> anyhow::Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes: u64 = line
-        .and_then(|line| line.trim().strip_suffix(" kB"))
-        .context("the kernel does not say how much memory was used")?
-        .parse()?;
-    Ok(kilobytes.div_ceil(1024))
-}
-
 fn provider(issuer: &str) -> anyhow::Result<Change> {
-    let meta = serde_json::from_value(json!({"name": "corp"}))?;
-    let spec = json!({
-        "type": "OIDC", "oidc": {"issuerURL": issuer}, "clientID": "vestibule",
-        "clientSecretRef": {"name": "corp"}, "default": true
-    });
-    let provider = project_identity_provider(&meta, &spec, None);
+    let Ours { metadata, spec } = Ours::deserialize(objects::provider(issuer))?;
+    let provider = project_identity_provider(&metadata, &spec, None);
     Ok(Change::IdentityProvider(
         "corp".into(),
         Some(Arc::new(provider)),
     ))
 }
 
-fn secret() -> Change {
-    let secret = Secret {
-        data: Some(BTreeMap::from([(
-            "client-secret".into(),
-            ByteString(b"secret".to_vec()),
-        )])),
-        ..Secret::default()
-    };
-    Change::Secret("corp".into(), Some(project_secret(&secret)))
+/// An object of our own kinds.
+#[derive(Deserialize)]
+struct Ours {
+    metadata: ObjectMeta,
+    spec: Value,
 }
 
-/// What a cluster has for one service, after the controller has done its work.
+/// The objects of one service, as they are when they have been read.
 struct Objects {
     key: Key,
     ingress: Ingress,
-    meta: ObjectMeta,
-    spec: Value,
+    endpoint: Ingress,
+    service: Ours,
 }
 
 // === impl Objects ===
 
 impl Objects {
     fn new(n: usize, domain: &str) -> anyhow::Result<Self> {
-        let (namespace, name) = (format!("team-{}", n % 1000), format!("s{n}"));
-        let backend = json!({"service": {"name": name, "port": {"number": 80}}});
-        let ours = [
-            (
-                "nginx.ingress.kubernetes.io/auth-url",
-                format!(
-                    "http://vestibule-auth.vestibule.svc.cluster.local:4181/verify/nginx/{namespace}/{name}?m=$request_method&u=$escaped_request_uri&h=$host"
-                ),
-            ),
-            (
-                "nginx.ingress.kubernetes.io/auth-signin",
-                format!("https://$host/oauth2/start/{namespace}/{name}?m=$request_method"),
-            ),
-            (
-                "nginx.ingress.kubernetes.io/auth-response-headers",
-                vestibule::published::IDENTITY_HEADERS.join(","),
-            ),
-        ];
-        let mut annotations = BTreeMap::from(ours);
-        let held = |keys: &BTreeMap<&str, String>| -> Value {
-            let fields = keys.keys().map(|key| (format!("f:{key}"), json!({})));
-            json!({"f:metadata": {"f:annotations": Value::from_iter(fields)}})
-        };
-        let by_us = held(&annotations);
-        let of_owner = BTreeMap::from([
-            ("vestibule.dev/protect", "true".to_owned()),
-            (
-                "nginx.ingress.kubernetes.io/proxy-body-size",
-                "64m".to_owned(),
-            ),
-            (
-                "cert-manager.io/cluster-issuer",
-                "corp-internal-issuer".to_owned(),
-            ),
-        ]);
-        let by_owner = held(&of_owner);
-        annotations.extend(of_owner);
-        let host = format!("{name}.example");
-        let ingress = json!({
-            "metadata": {
-                "namespace": namespace, "name": name, "uid": format!("26cae3ae-5a31-4f1c-9d7e-{n:012}"),
-                "creationTimestamp": "2026-01-01T00:00:00Z", "annotations": annotations,
-                "labels": {"app.kubernetes.io/name": name, "app.kubernetes.io/managed-by": "Helm"},
-                "managedFields": [
-                    {"manager": "helm", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": by_owner},
-                    {"manager": "vestibule-vestibule", "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": by_us}
-                ]
-            },
-            "spec": {
-                "ingressClassName": "nginx",
-                "tls": [{"hosts": [host], "secretName": format!("{name}-tls")}],
-                "rules": [{"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]
-            }
-        });
-        let meta = json!({
-            "namespace": namespace, "name": name, "uid": format!("5a31e3ae-26ca-4f1c-9d7e-{n:012}"),
-            "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 1
-        });
+        let (namespace, name) = objects::place(n);
+        let service = objects::protected_service(n, domain);
         Ok(Self {
             key: Key::new(&namespace, &name),
-            ingress: serde_json::from_value(ingress).context("an Ingress")?,
-            meta: serde_json::from_value(meta).context("metadata")?,
-            spec: json!({
-                "targetRefs": [{"group": "networking.k8s.io", "kind": "Ingress", "name": name}],
-                "allow": [{"emailDomains": [domain]}],
-                "rules": [{"paths": [{"type": "Exact", "value": "/healthz"}], "access": "Public"}]
-            }),
+            ingress: Ingress::deserialize(objects::ingress(n)).context("an Ingress")?,
+            endpoint: Ingress::deserialize(objects::endpoint_ingress(n)).context("an Ingress")?,
+            service: Ours::deserialize(service).context("a ProtectedService")?,
         })
     }
 
-    fn changes(&self, installation: &Installation) -> [Change; 2] {
-        let service = project_protected_service(&self.meta, &self.spec, None);
+    fn changes(&self, installation: &Installation) -> [Change; 3] {
+        let service = project_protected_service(&self.service.metadata, &self.service.spec, None);
         let ingress = project_ingress(&self.ingress, installation, None);
+        let endpoint = project_ingress(&self.endpoint, installation, None);
+        let name = self.endpoint.metadata.name.as_deref().unwrap_or_default();
+        let of_host = Key::new(&installation.namespace, name);
         [
             Change::ProtectedService(self.key.clone(), Some(Arc::new(service))),
             Change::Ingress(self.key.clone(), Some(Arc::new(ingress))),
+            Change::Ingress(of_host, Some(Arc::new(endpoint))),
         ]
     }
 }
