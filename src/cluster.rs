@@ -16,6 +16,7 @@ mod queue;
 mod secrets;
 mod status;
 pub mod unprotect;
+mod vanished;
 mod watch;
 mod watches;
 pub mod write;

@@ -1,6 +1,6 @@
 //! What each watched kind means: its projection for the World, and the status that stands in it.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use k8s_openapi::api::{
     core::v1::{self as core},
@@ -9,12 +9,7 @@ use k8s_openapi::api::{
 use kube::{api::ObjectMeta, core::error_boundary::InvalidObject};
 use tokio::sync::watch;
 
-use super::{
-    keys,
-    status::Standing,
-    watch::{Place, Projection},
-    write::status_manager,
-};
+use super::{keys, status::Standing, watch::Projection, write::status_manager};
 use crate::{
     published::{Installation, KeyRing},
     resolve::{
@@ -83,28 +78,20 @@ impl From<Change> for Seen {
 // === the projections ===
 
 impl Projection<networking::Ingress, Seen> for Ingresses {
-    fn is(
-        &self,
-        place: &Place,
-        object: Result<networking::Ingress, InvalidObject>,
-    ) -> Option<Seen> {
-        let object = readable("Ingress", place, object)?;
+    fn is(&self, key: &Key, object: Result<networking::Ingress, InvalidObject>) -> Option<Seen> {
+        let object = readable("Ingress", key, object)?;
         let projection = Arc::new(project_ingress(&object, &self.0, None));
-        Some(Change::Ingress(key(place), Some(projection)).into())
+        Some(Change::Ingress(key.clone(), Some(projection)).into())
     }
 
-    fn is_gone(&self, place: &Place) -> Seen {
-        Change::Ingress(key(place), None).into()
+    fn is_gone(&self, key: &Key) -> Seen {
+        Change::Ingress(key.clone(), None).into()
     }
 }
 
 impl Projection<ProtectedServiceObject, Seen> for ProtectedServices {
-    fn is(
-        &self,
-        place: &Place,
-        object: Result<ProtectedServiceObject, InvalidObject>,
-    ) -> Option<Seen> {
-        let object = readable("ProtectedService", place, object)?;
+    fn is(&self, key: &Key, object: Result<ProtectedServiceObject, InvalidObject>) -> Option<Seen> {
+        let object = readable("ProtectedService", key, object)?;
         let projection = Arc::new(project_protected_service(
             &object.metadata,
             &object.spec,
@@ -117,32 +104,28 @@ impl Projection<ProtectedServiceObject, Seen> for ProtectedServices {
                 status,
                 by_others: another_reports(&object.metadata, &self.installation.instance),
             });
-            StatusSeen::Service(key(place), status)
+            StatusSeen::Service(key.clone(), status)
         });
         Some(Seen {
-            change: Some(Change::ProtectedService(key(place), Some(projection))),
+            change: Some(Change::ProtectedService(key.clone(), Some(projection))),
             status,
         })
     }
 
-    fn is_gone(&self, place: &Place) -> Seen {
+    fn is_gone(&self, key: &Key) -> Seen {
         Seen {
-            change: Some(Change::ProtectedService(key(place), None)),
+            change: Some(Change::ProtectedService(key.clone(), None)),
             status: self
                 .keeps_status
-                .then(|| StatusSeen::Service(key(place), None)),
+                .then(|| StatusSeen::Service(key.clone(), None)),
         }
     }
 }
 
 impl Projection<IdentityProviderObject, Seen> for IdentityProviders {
-    fn is(
-        &self,
-        place: &Place,
-        object: Result<IdentityProviderObject, InvalidObject>,
-    ) -> Option<Seen> {
-        let object = readable("IdentityProvider", place, object)?;
-        let name: Arc<str> = (*place.name).into();
+    fn is(&self, key: &Key, object: Result<IdentityProviderObject, InvalidObject>) -> Option<Seen> {
+        let object = readable("IdentityProvider", key, object)?;
+        let name: Arc<str> = Arc::clone(&key.name);
         let projection = Arc::new(project_identity_provider(
             &object.metadata,
             &object.spec,
@@ -158,8 +141,8 @@ impl Projection<IdentityProviderObject, Seen> for IdentityProviders {
         })
     }
 
-    fn is_gone(&self, place: &Place) -> Seen {
-        let name: Arc<str> = (*place.name).into();
+    fn is_gone(&self, key: &Key) -> Seen {
+        let name: Arc<str> = Arc::clone(&key.name);
         Seen {
             change: Some(Change::IdentityProvider(Arc::clone(&name), None)),
             status: Some(StatusSeen::Provider(name, None)),
@@ -168,44 +151,44 @@ impl Projection<IdentityProviderObject, Seen> for IdentityProviders {
 }
 
 impl Projection<core::Namespace, Seen> for Namespaces {
-    fn is(&self, place: &Place, object: Result<core::Namespace, InvalidObject>) -> Option<Seen> {
-        let object = readable("Namespace", place, object)?;
+    fn is(&self, key: &Key, object: Result<core::Namespace, InvalidObject>) -> Option<Seen> {
+        let object = readable("Namespace", key, object)?;
         Some(
             Change::Namespace(
-                (*place.name).into(),
+                Arc::clone(&key.name),
                 Some(project_namespace(&object.metadata)),
             )
             .into(),
         )
     }
 
-    fn is_gone(&self, place: &Place) -> Seen {
-        Change::Namespace((*place.name).into(), None).into()
+    fn is_gone(&self, key: &Key) -> Seen {
+        Change::Namespace(Arc::clone(&key.name), None).into()
     }
 }
 
 impl Projection<networking::IngressClass, Seen> for IngressClasses {
     fn is(
         &self,
-        place: &Place,
+        key: &Key,
         object: Result<networking::IngressClass, InvalidObject>,
     ) -> Option<Seen> {
-        let object = readable("IngressClass", place, object)?;
+        let object = readable("IngressClass", key, object)?;
         let projection = project_ingress_class(&object);
-        Some(Change::IngressClass((*place.name).into(), Some(projection)).into())
+        Some(Change::IngressClass(Arc::clone(&key.name), Some(projection)).into())
     }
 
-    fn is_gone(&self, place: &Place) -> Seen {
-        Change::IngressClass((*place.name).into(), None).into()
+    fn is_gone(&self, key: &Key) -> Seen {
+        Change::IngressClass(Arc::clone(&key.name), None).into()
     }
 }
 
 impl Projection<core::Secret, Seen> for Secrets {
-    fn is(&self, place: &Place, object: Result<core::Secret, InvalidObject>) -> Option<Seen> {
-        let object = readable("Secret", place, object)?;
-        if *place.name != *self.session_keys {
+    fn is(&self, key: &Key, object: Result<core::Secret, InvalidObject>) -> Option<Seen> {
+        let object = readable("Secret", key, object)?;
+        if *key.name != *self.session_keys {
             return Some(
-                Change::Secret((*place.name).into(), Some(project_secret(&object))).into(),
+                Change::Secret(Arc::clone(&key.name), Some(project_secret(&object))).into(),
             );
         }
         match keys::ring_of(&object) {
@@ -221,7 +204,7 @@ impl Projection<core::Secret, Seen> for Secrets {
             Err(problem) => {
                 let had_keys = self.key_ring.borrow().is_some();
                 tracing::error!(
-                    secret = &*place.name,
+                    secret = &*key.name,
                     %problem,
                     had_keys,
                     "the Secret holds no usable session keys; the last ones stay in use, if there were any"
@@ -231,14 +214,29 @@ impl Projection<core::Secret, Seen> for Secrets {
         None
     }
 
-    fn is_gone(&self, place: &Place) -> Seen {
-        if *place.name == *self.session_keys {
-            tracing::error!(
-                secret = &*place.name,
-                "the Secret with the session keys is gone; the last ones stay in use"
-            );
+    fn is_gone(&self, key: &Key) -> Seen {
+        if *key.name == *self.session_keys {
+            self.tell_that_keys_are_gone();
         }
-        Change::Secret((*place.name).into(), None).into()
+        Change::Secret(Arc::clone(&key.name), None).into()
+    }
+
+    fn are_left(&self, seen: &HashSet<Key>) {
+        let had_keys = self.key_ring.borrow().is_some();
+        if had_keys && !seen.iter().any(|key| *key.name == *self.session_keys) {
+            self.tell_that_keys_are_gone();
+        }
+    }
+}
+
+// === impl Secrets ===
+
+impl Secrets {
+    fn tell_that_keys_are_gone(&self) {
+        tracing::error!(
+            secret = &*self.session_keys,
+            "the Secret with the session keys is gone; the last ones stay in use"
+        );
     }
 }
 
@@ -253,18 +251,14 @@ fn another_reports(meta: &ObjectMeta, instance: &str) -> bool {
         .any(|name| name.starts_with("vestibule-") && name.ends_with("-status") && name != ours)
 }
 
-fn key(place: &Place) -> Key {
-    Key::new(&place.namespace, &place.name)
-}
-
 /// What not even its type describes stays as it was last seen: nothing opens by being unreadable.
-fn readable<K>(kind: &str, place: &Place, object: Result<K, InvalidObject>) -> Option<K> {
+fn readable<K>(kind: &str, key: &Key, object: Result<K, InvalidObject>) -> Option<K> {
     object
         .inspect_err(|error| {
             tracing::error!(
                 kind,
-                namespace = &*place.namespace,
-                name = &*place.name,
+                namespace = &*key.namespace,
+                name = &*key.name,
                 %error,
                 "an object cannot be read and stays as it was last seen"
             );

@@ -27,6 +27,7 @@ use super::{
     projections::{Seen, StatusSeen},
     secrets,
     status::Statuses,
+    vanished::vanished,
     watch::Told,
     watches,
     write::Pen,
@@ -250,20 +251,28 @@ impl Source {
             Told::Listed(kind) => {
                 self.unlisted.remove(&kind);
             }
-            Told::Change(_, seen) => {
-                self.metrics.changes.inc();
-                if let Some(status) = seen.status {
-                    self.take_in_status(status);
+            Told::ListedAgain(kind, there) => {
+                for seen in vanished(self.resolution.world(), kind, &there) {
+                    self.take_in_seen(seen);
                 }
-                match seen.change {
-                    Some(Change::Secret(name, values)) => {
-                        self.secrets.answered.insert(Arc::clone(&name));
-                        self.resolution.apply(Change::Secret(name, values));
-                    }
-                    Some(change) => self.resolution.apply(change),
-                    None => {}
-                }
+                self.unlisted.remove(&kind);
             }
+            Told::Change(_, seen) => self.take_in_seen(seen),
+        }
+    }
+
+    fn take_in_seen(&mut self, seen: Seen) {
+        self.metrics.changes.inc();
+        if let Some(status) = seen.status {
+            self.take_in_status(status);
+        }
+        match seen.change {
+            Some(Change::Secret(name, values)) => {
+                self.secrets.answered.insert(Arc::clone(&name));
+                self.resolution.apply(Change::Secret(name, values));
+            }
+            Some(change) => self.resolution.apply(change),
+            None => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! One watch: objects in, changes out. What an object means is the caller's business; here is what a watch
 //! must do in all cases: survive malformed objects, drop what nobody needs before the next object is read,
-//! and notice what vanished while the connection was down.
+//! and say what is left after the connection was down. No watch remembers what it has told: the World does.
 
 use std::{collections::HashSet, fmt::Debug, pin::pin};
 
@@ -17,15 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use super::metrics::{Kind, Metrics, OfKind};
-
-/// Where an object lives.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Place {
-    /// Its namespace; empty for cluster-scoped objects.
-    pub namespace: Box<str>,
-    /// Its name.
-    pub name: Box<str>,
-}
+use crate::resource::Key;
 
 /// What a watch reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,14 +26,18 @@ pub(super) enum Told<C> {
     Change(Kind, C),
     /// Everything of this kind that was there has been told once.
     Listed(Kind),
+    /// The same, after an interruption: what is not among these is gone.
+    ListedAgain(Kind, HashSet<Key>),
 }
 
-/// How objects of a kind become changes.
+/// How objects of a kind become changes. Those of the whole cluster have no namespace in their keys.
 pub(super) trait Projection<K, C>: Send {
     /// The object is there; `Err` if it could not be read.
-    fn is(&self, place: &Place, object: Result<K, InvalidObject>) -> Option<C>;
+    fn is(&self, key: &Key, object: Result<K, InvalidObject>) -> Option<C>;
     /// There is no such object any more.
-    fn is_gone(&self, place: &Place) -> C;
+    fn is_gone(&self, key: &Key) -> C;
+    /// These are there after an interruption, and no others. What follows for the World is its own business.
+    fn are_left(&self, _seen: &HashSet<Key>) {}
 }
 
 /// As many objects are asked for at once. With everything that others write on them they take ten times the room of what
@@ -74,36 +70,34 @@ async fn tell_all<K, C>(
     K: Resource<DynamicType = ()>,
 {
     let mut events = pin!(events);
-    let mut known: HashSet<Place> = HashSet::new();
-    let mut unseen: HashSet<Place> = HashSet::new();
+    // A list that breaks off may have told of objects that the next one does not have any more.
+    let mut is_first_list = true;
+    let mut seen: Option<HashSet<Key>> = None;
     while let Some(event) = events.next().await {
         let told = match event {
             Ok(Event::Init) => {
-                unseen.clone_from(&known);
+                seen = (!is_first_list).then(HashSet::new);
+                is_first_list = false;
                 continue;
             }
             Ok(Event::InitApply(object) | Event::Apply(object)) => {
-                let place = Place::of(&object);
-                unseen.remove(&place);
-                let change = projection.is(&place, object.0);
-                known.insert(place);
+                let key = key_of(&object);
+                let change = projection.is(&key, object.0);
+                if let Some(seen) = &mut seen {
+                    seen.insert(key);
+                }
                 change.map(|change| Told::Change(kind, change))
             }
             Ok(Event::Delete(object)) => {
-                let place = Place::of(&object);
-                known.remove(&place);
-                Some(Told::Change(kind, projection.is_gone(&place)))
+                Some(Told::Change(kind, projection.is_gone(&key_of(&object))))
             }
-            Ok(Event::InitDone) => {
-                for place in unseen.drain() {
-                    known.remove(&place);
-                    let gone = Told::Change(kind, projection.is_gone(&place));
-                    if into.send(gone).await.is_err() {
-                        return;
-                    }
+            Ok(Event::InitDone) => Some(match seen.take() {
+                None => Told::Listed(kind),
+                Some(seen) => {
+                    projection.are_left(&seen);
+                    Told::ListedAgain(kind, seen)
                 }
-                Some(Told::Listed(kind))
-            }
+            }),
             Err(error) => {
                 metrics.watch_failures.get_or_create(&OfKind { kind }).inc();
                 tracing::warn!(?kind, %error, "a watch broke; it is taken up again{}", hint(&error));
@@ -134,17 +128,12 @@ fn hint(error: &watcher::Error) -> &'static str {
     }
 }
 
-// === impl Place ===
-
-impl Place {
-    /// The place of an object.
-    pub(super) fn of(object: &impl Resource) -> Self {
-        let meta = object.meta();
-        Self {
-            namespace: meta.namespace.as_deref().unwrap_or_default().into(),
-            name: meta.name.as_deref().unwrap_or_default().into(),
-        }
-    }
+fn key_of(object: &impl Resource) -> Key {
+    let meta = object.meta();
+    Key::new(
+        meta.namespace.as_deref().unwrap_or_default(),
+        meta.name.as_deref().unwrap_or_default(),
+    )
 }
 
 #[cfg(test)]
@@ -158,13 +147,13 @@ mod tests {
     struct Names;
 
     impl Projection<ConfigMap, String> for Names {
-        fn is(&self, place: &Place, object: Result<ConfigMap, InvalidObject>) -> Option<String> {
+        fn is(&self, key: &Key, object: Result<ConfigMap, InvalidObject>) -> Option<String> {
             let state = if object.is_ok() { "is" } else { "malformed" };
-            Some(format!("{} {state}", place.name))
+            Some(format!("{} {state}", key.name))
         }
 
-        fn is_gone(&self, place: &Place) -> String {
-            format!("{} gone", place.name)
+        fn is_gone(&self, key: &Key) -> String {
+            format!("{} gone", key.name)
         }
     }
 
@@ -174,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_after_an_outage_tells_what_vanished_and_a_malformed_object_stops_nothing() {
+    async fn a_list_after_an_outage_tells_what_is_left_and_a_malformed_object_stops_nothing() {
         let good = json!({"k": "v"});
         let bad = json!("not a map");
         let events = stream::iter([
@@ -197,6 +186,11 @@ mod tests {
             said.push(match told {
                 Told::Change(_, change) => change,
                 Told::Listed(_) => "listed".into(),
+                Told::ListedAgain(_, seen) => {
+                    let mut names: Vec<_> = seen.iter().map(|key| &*key.name).collect();
+                    names.sort_unstable();
+                    format!("listed again: {}", names.join(" "))
+                }
             });
         }
         assert_eq!(
@@ -207,8 +201,7 @@ mod tests {
                 "listed",
                 "b is",
                 "c is",
-                "a gone",
-                "listed",
+                "listed again: b c",
                 "c gone"
             ]
         );

@@ -173,6 +173,28 @@ impl World {
         self.providers.get(name).map(|provider| &**provider)
     }
 
+    /// The names of all Ingresses that are kept.
+    pub fn ingresses(&self) -> impl Iterator<Item = &Key> {
+        let ingresses = self.subjects.iter();
+        let ingresses = ingresses.filter(|(_, subject)| subject.ingress.is_some());
+        ingresses.map(|(key, _)| key)
+    }
+
+    /// The names of all Namespaces.
+    pub fn namespaces(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.namespaces.keys()
+    }
+
+    /// The names of all IngressClasses.
+    pub fn classes(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.classes.keys()
+    }
+
+    /// The names of all Secrets.
+    pub fn secrets(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.secrets.keys()
+    }
+
     /// All ProtectedServices, in the order of their names.
     pub fn services(&self) -> impl Iterator<Item = (&Key, &ProtectedService)> {
         let services = self.subjects.iter();
