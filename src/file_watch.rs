@@ -3,7 +3,10 @@
 //!
 //! Folders are watched, never single files: editors, certbot and Kubernetes all replace a file or a link by a rename,
 //! and a watch on the file itself would stay with the old one. A file that is being written is waited for, as far as
-//! the kernel tells that. What a look finds is the caller's business.
+//! the kernel tells that. What a look finds is the caller's business; how much of a file is read, and that nothing else
+//! is, stands here (`contents`).
+
+mod contents;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,6 +25,8 @@ use tokio::{
     sync::mpsc,
     time::{Instant, timeout, timeout_at},
 };
+
+pub use self::contents::contents;
 
 /// A watch on folders.
 pub struct FileWatch {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     policy::HostPattern,
-    published::{Access, HostEntry, ServiceId, Unread},
+    published::{Access, HostEntry, ServiceId, Table, Unread},
     resolve::Resolution,
 };
 
@@ -37,18 +37,9 @@ pub(super) fn refused(
 ) -> Option<RefusedByHost> {
     let unread = unread.filter(|_| is_asked_by_host(resolution))?;
     let table = resolution.table();
-    // What is closed itself needs no other reason.
-    let is_open = |entry: &&Arc<HostEntry>| {
-        let mut services = entry
-            .services
-            .iter()
-            .filter_map(|id| table.service(id.as_str()));
-        services.any(|service| matches!(service.access, Access::Open(_)))
-    };
     let hosts: BTreeSet<String> = table
         .hosts()
-        .filter(|entry| unread.may_be_for(entry))
-        .filter(is_open)
+        .filter(|entry| unread.may_be_for(entry) && lets_in(table, entry))
         .map(|entry| entry.pattern.to_string())
         .collect();
     let prefix = &resolution.world().settings().installation.endpoint_prefix;
@@ -67,12 +58,14 @@ pub(super) fn to_be_named(resolution: &Resolution) -> BTreeSet<ToBeNamed> {
     let table = resolution.table();
     let prefix = &resolution.world().settings().installation.endpoint_prefix;
     let is_covered = |entry: &HostEntry| match &entry.pattern {
-        HostPattern::Exact(host) => table
-            .wildcard_over(host)
-            .is_some_and(|wildcard| wildcard.services != entry.services),
+        HostPattern::Exact(host) => table.wildcard_over(host).is_some_and(|wildcard| {
+            wildcard.services != entry.services && lets_in(table, wildcard)
+        }),
         HostPattern::Wildcard(_) => false,
     };
-    let to_be_named = |entry: &&Arc<HostEntry>| entry.services.len() > 1 || is_covered(entry);
+    let to_be_named = |entry: &&Arc<HostEntry>| {
+        (entry.services.len() > 1 && lets_in(table, entry)) || is_covered(entry)
+    };
     let of_one = |entry: &Arc<HostEntry>| {
         let host = entry.pattern.to_string();
         let services = entry.services.iter();
@@ -83,6 +76,13 @@ pub(super) fn to_be_named(resolution: &Resolution) -> BTreeSet<ToBeNamed> {
         services.map(of_service).collect::<Vec<_>>()
     };
     table.hosts().filter(to_be_named).flat_map(of_one).collect()
+}
+
+/// Whether a policy decides there; what is closed opens nothing.
+fn lets_in(table: &Table, entry: &HostEntry) -> bool {
+    let services = entry.services.iter();
+    let mut services = services.filter_map(|id| table.service(id.as_str()));
+    services.any(|service| matches!(service.access, Access::Open(_)))
 }
 
 fn is_asked_by_host(resolution: &Resolution) -> bool {

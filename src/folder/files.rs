@@ -2,13 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io::{self, Read},
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use crate::published::Secret;
+use crate::{file_watch::contents, published::Secret};
 
 /// Where to read.
 #[derive(Clone, Debug)]
@@ -36,8 +35,8 @@ pub(super) struct Snapshot {
 /// The values of a mounted secret by key.
 pub(super) type SecretFiles = BTreeMap<Arc<str>, Secret>;
 
-/// What an object in Kubernetes may measure at most is 1.5 MiB; a file may hold several.
-const LARGEST: u64 = 8 * 1024 * 1024;
+/// In MiB. What an object in Kubernetes may measure at most is 1.5; a file may hold several.
+const LARGEST: u64 = 8;
 /// The key that a Secret is asked for where nothing else is said.
 const USUAL_KEY: &str = "client-secret";
 
@@ -130,24 +129,12 @@ fn secret(path: &Path) -> io::Result<Secret> {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let metadata = fs::metadata(path)?;
-    if metadata.is_dir() {
+    if fs::metadata(path)?.is_dir() {
         return Err(io::Error::other(
             "it is a folder. Container engines make one where the file to be mounted is missing",
         ));
     }
-    // A pipe would keep us waiting.
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is not a file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(LARGEST + 1)
-        .read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length > LARGEST) {
-        return Err(io::Error::other("it is larger than 8 MiB"));
-    }
-    Ok(bytes)
+    contents(path, LARGEST)
 }
 
 fn sentence(path: &Path, error: &io::Error) -> String {

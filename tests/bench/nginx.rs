@@ -69,7 +69,7 @@ impl<'a> Nginx<'a> {
             listeners,
             generation: 0,
         };
-        nginx.loaded().await?;
+        nginx.is_loaded().await?;
         Ok(nginx)
     }
 
@@ -113,28 +113,31 @@ impl<'a> Nginx<'a> {
         )?;
         self.generation = next;
         self.process.signal("HUP")?;
-        self.loaded().await
+        self.is_loaded().await
     }
 
-    /// Waits until no worker of an older configuration takes connections.
-    async fn loaded(&self) -> Result<()> {
-        let (status, wanted) = (self.listeners.status, self.generation.to_string());
-        Wait::seconds(20)
-            .watching(&self.process)
-            .until("nginx has loaded its configuration", async || {
-                // The master lets old workers go 100 ms after it has started new ones; until then both take
-                // connections.
-                for _ in 0..25 {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    let answer = Visitor::get(status, "status", "/").send().await?;
-                    ensure!(
-                        answer.body == wanted,
-                        "generation {} of {wanted}",
-                        answer.body
-                    );
-                }
-                Ok(())
-            })
-            .await
+    async fn is_loaded(&self) -> Result<()> {
+        loaded(&self.process, self.listeners.status, self.generation).await
     }
+}
+
+/// Waits until no worker of an older configuration takes connections.
+pub(super) async fn loaded(process: &Process, status: SocketAddr, generation: u32) -> Result<()> {
+    let wanted = generation.to_string();
+    Wait::seconds(20)
+        .watching(process)
+        .until("nginx has loaded its configuration", async || {
+            // The master lets old workers go 100 ms after it has started new ones; until then both take connections.
+            for _ in 0..25 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                let answer = Visitor::get(status, "status", "/").send().await?;
+                ensure!(
+                    answer.body == wanted,
+                    "generation {} of {wanted}",
+                    answer.body
+                );
+            }
+            Ok(())
+        })
+        .await
 }

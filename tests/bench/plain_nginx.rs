@@ -6,12 +6,11 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 
-use crate::bench::{Process, Visitor, Wait, loopback, process, tools};
+use crate::bench::{Process, loopback, nginx::loaded, process, tools};
 
 /// A running nginx.
 #[derive(Debug)]
@@ -46,7 +45,7 @@ impl PlainNginx {
             status,
             generation: 0,
         };
-        nginx.loaded().await?;
+        nginx.is_loaded().await?;
         Ok(nginx)
     }
 
@@ -56,7 +55,7 @@ impl PlainNginx {
         write(&self.folder, site, self.generation)?;
         test(&self.folder).await?;
         self.process.signal("HUP")?;
-        self.loaded().await
+        self.is_loaded().await
     }
 
     /// What it has complained about.
@@ -69,26 +68,8 @@ impl PlainNginx {
         fs::read_to_string(self.folder.join("access.log")).unwrap_or_default()
     }
 
-    /// Waits until no worker of an older configuration takes connections.
-    async fn loaded(&self) -> Result<()> {
-        let (status, wanted) = (self.status, self.generation.to_string());
-        Wait::seconds(20)
-            .watching(&self.process)
-            .until("nginx has loaded its configuration", async || {
-                // The master lets old workers go 100 ms after it has started new ones; until then both take
-                // connections.
-                for _ in 0..25 {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    let answer = Visitor::get(status, "status", "/").send().await?;
-                    ensure!(
-                        answer.body == wanted,
-                        "generation {} of {wanted}",
-                        answer.body
-                    );
-                }
-                Ok(())
-            })
-            .await
+    async fn is_loaded(&self) -> Result<()> {
+        loaded(&self.process, self.status, self.generation).await
     }
 }
 

@@ -42,6 +42,8 @@ mod lease;
 #[cfg(test)]
 mod old_sessions;
 #[cfg(test)]
+mod people;
+#[cfg(test)]
 mod plain_nginx;
 mod product;
 #[cfg(test)]

@@ -15,17 +15,20 @@ use tempfile::TempDir;
 use vestibule::{
     clock::Clock,
     folder,
-    policy::{Host, Identity, Moment},
+    policy::{Host, Moment},
     session::{self, Keys, NamedFacts},
 };
 
 pub(crate) use self::provider::{Mood, Provider, pipelined};
-use crate::bench::{
-    Echo, Process, Wait,
-    loopback::free_component_address,
-    process::Start,
-    raw::{self, RawAnswer},
-    tools,
+use crate::{
+    bench::{
+        Echo, Process, Wait,
+        loopback::free_component_address,
+        process::Start,
+        raw::{self, RawAnswer},
+        tools,
+    },
+    people::bob,
 };
 
 pub(crate) const HOST: &str = "wiki.example";
@@ -84,7 +87,7 @@ spec:
         let keys = Keys::new(Arc::new(folder::key_ring(&path("state"))?));
         let host = Host::parse(HOST).context("a host")?;
         let session = session::issue(
-            &person(&provider.issuer()),
+            &bob(provider.issuer(), Moment(now().0 - 60)),
             &NamedFacts::default(),
             &keys,
             &host,
@@ -198,24 +201,4 @@ spec:
 
 fn now() -> Moment {
     Clock::System.now()
-}
-
-fn person(issuer: &str) -> Identity<'static> {
-    let at = Moment(now().0 - 60);
-    Identity {
-        session_id: [7; 16],
-        provider: "corp".into(),
-        issuer: issuer.to_owned().into(),
-        subject: "bob".into(),
-        email: Some("bob@corp.example".into()),
-        email_verified: true,
-        name: None,
-        username: None,
-        groups: vec![],
-        groups_complete: true,
-        claims: vec![],
-        authenticated_at: at,
-        issued_at: at,
-        ends_at: Moment(at.0 + 3600),
-    }
 }

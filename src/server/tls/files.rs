@@ -2,8 +2,6 @@
 
 use std::{
     fmt,
-    fs::{self, File},
-    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -20,7 +18,7 @@ use rustls::{
 };
 use webpki::EndEntityCert;
 
-use crate::policy::Moment;
+use crate::{file_watch::contents, policy::Moment};
 
 /// Where a certificate and its key lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +62,8 @@ pub(super) struct Certificate {
 
 const CERTIFICATE: &str = "--tls-cert";
 const KEY: &str = "--tls-key";
-/// A chain has some KiB.
-const LARGEST: u64 = 1024 * 1024;
+/// In MiB. A chain has some KiB.
+const LARGEST: u64 = 1;
 /// After the year 9999, the last that a certificate can name.
 const NEVER: u64 = 1 << 40;
 
@@ -75,7 +73,7 @@ impl CertificateFiles {
     /// Reads both files. Blocks.
     pub(super) fn read(&self) -> Result<Contents, Fault> {
         let read = |option, file: &Path| {
-            read(file).map_err(|error| Fault {
+            contents(file, LARGEST).map_err(|error| Fault {
                 option,
                 file: file.to_owned(),
                 problem: format!(
@@ -224,19 +222,4 @@ fn validity(
         }
     };
     Some((refused_at(0)?, refused_at(NEVER)?))
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // A pipe would keep us waiting.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(LARGEST + 1)
-        .read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length > LARGEST) {
-        return Err(io::Error::other("it is larger than 1 MiB"));
-    }
-    Ok(bytes)
 }

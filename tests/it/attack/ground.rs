@@ -1,7 +1,7 @@
 //! A cluster of its own for what tenants try, since some of it reaches every host of a cluster: the chart under its own
 //! service accounts, real Traefik, a provider, and two people who may write in a namespace each.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
@@ -9,7 +9,7 @@ use kube::Api;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use vestibule::{
-    policy::{Host, Identity, Moment},
+    policy::{Host, Moment},
     published::KeyRing,
     session::{self, Keys, NamedFacts},
 };
@@ -19,6 +19,7 @@ use crate::{
     bench::{
         Answer, Cluster, Echo, Visitor, Wait, cluster::TestNamespace, installation::NAMESPACE,
     },
+    people::bob,
     product::{CLASS, Product},
 };
 
@@ -94,22 +95,7 @@ impl Ground {
 
     /// A session of bob on a host that began then.
     pub(super) fn session(&self, host: &str, began: Moment) -> Result<String> {
-        let bob = Identity {
-            session_id: [7; 16],
-            provider: "corp".into(),
-            issuer: Cow::Owned(self.product.provider.issuer()),
-            subject: "bob".into(),
-            email: Some("bob@corp.example".into()),
-            email_verified: true,
-            name: None,
-            username: None,
-            groups: vec![],
-            groups_complete: true,
-            claims: vec![],
-            authenticated_at: began,
-            issued_at: began,
-            ends_at: Moment(began.0 + 3600),
-        };
+        let bob = bob(self.product.provider.issuer(), began);
         let host = Host::parse(host).context("a host")?;
         let named = NamedFacts::default();
         let sealed = session::issue(&bob, &named, &self.keys, &host, now(), session::random);

@@ -9,3 +9,4 @@ mod return_targets;
 mod signatures;
 mod token_answers;
 mod tokens;
+mod two_providers;

@@ -21,6 +21,7 @@ use crate::{
         raw::{self, RawAnswer, Recorder},
         traefik::ingress,
     },
+    people::bob,
     product::{CLASS, Product},
 };
 
@@ -120,22 +121,9 @@ spec:
 
     /// Somebody of corp.example, signed in a minute ago.
     pub(super) fn person(&self, groups: &[&'static str]) -> Identity<'static> {
-        let at = Moment(now().0 - 60);
         Identity {
-            session_id: [7; 16],
-            provider: "corp".into(),
-            issuer: self.issuer.clone().into(),
-            subject: "bob".into(),
-            email: Some("bob@corp.example".into()),
-            email_verified: true,
-            name: None,
-            username: None,
             groups: groups.iter().map(|group| Cow::Borrowed(*group)).collect(),
-            groups_complete: true,
-            claims: vec![],
-            authenticated_at: at,
-            issued_at: at,
-            ends_at: Moment(at.0 + 3600),
+            ..bob(self.issuer.clone(), Moment(now().0 - 60))
         }
     }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use vestibule::{
-    policy::{Host, Identity, Moment},
+    policy::{Host, Moment},
     session::{self, NamedFacts},
 };
 
@@ -11,10 +11,13 @@ use super::{
     serve::{CLIENT_SECRET, Serve, now},
     told,
 };
-use crate::bench::{
-    Browser, Certificate, OidcProvider,
-    browser::HostRule,
-    oidc_provider::{RegisteredClient, Settings},
+use crate::{
+    bench::{
+        Browser, Certificate, OidcProvider,
+        browser::HostRule,
+        oidc_provider::{RegisteredClient, Settings},
+    },
+    people,
 };
 
 const VICTIM: &str = "corp.corp.test";
@@ -66,25 +69,9 @@ async fn no_cookie_of_a_sibling_subdomain_makes_a_visitor_somebody_else() -> Res
     let browser = Browser::start(&[rule]).await?;
 
     // Bob may enter, and gives his own session to everybody.
-    let bob = Identity {
-        session_id: [1; 16],
-        provider: "corp".into(),
-        issuer: provider.issuer().into(),
-        subject: "bob".into(),
-        email: Some("bob@corp.example".into()),
-        email_verified: true,
-        name: None,
-        username: None,
-        groups: vec![],
-        groups_complete: true,
-        claims: vec![],
-        authenticated_at: Moment(now()),
-        issued_at: Moment(now()),
-        ends_at: Moment(now() + 3600),
-    };
     let host = Host::parse(VICTIM).context("a host")?;
     let bob = session::issue(
-        &bob,
+        &people::bob(provider.issuer(), Moment(now())),
         &NamedFacts::default(),
         &serve.keys()?,
         &host,
