@@ -43,7 +43,7 @@ use auth_request::AuthRequest;
 pub use audience::audience;
 #[cfg(fuzzing)]
 pub use auth_request::property as original_uri_property;
-pub use gate::{Answer, Gate, IdentityHeaders, Question, Refusal};
+pub use gate::{Answer, DECIDING, Gate, IdentityHeaders, Question, Refusal};
 pub(crate) use gate::{as_read, reads_as};
 pub use metrics::Metrics;
 pub use other_origin::is_foreign;

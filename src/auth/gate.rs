@@ -3,7 +3,10 @@
 use std::{borrow::Cow, sync::Arc};
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, HeaderName, HeaderValue, header::CACHE_CONTROL};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CACHE_CONTROL, COOKIE, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION},
+};
 
 use super::{Metrics, audience, other_origin::opens_a_web_socket};
 use crate::{
@@ -41,6 +44,9 @@ pub struct Question<'a> {
     /// read.
     pub headers: &'a HeaderMap,
 }
+
+/// The headers of a question that say whether it passes; those that show the audience choose how it is refused.
+pub const DECIDING: [HeaderName; 4] = [COOKIE, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION];
 
 /// The judgement.
 #[derive(Debug)]

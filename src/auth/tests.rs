@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 use tower::ServiceExt;
 
-use super::{Endpoint, Gate, Metrics, Proxies, Verify};
+use super::{DECIDING, Endpoint, Gate, Metrics, Proxies, Verify};
 use crate::{
     clock::Clock,
     policy::{

@@ -14,13 +14,14 @@ use http::Request;
 use tokio::time::{Instant, Sleep};
 
 use super::{Inner, Way, asked::Asked};
+use crate::auth::DECIDING;
 
 /// A request that was let through to a service.
 pub(super) struct Admission {
     door: Arc<Inner>,
     asked: Asked,
     upstream: Arc<str>,
-    /// The request without its body, as it was judged.
+    /// What the judgement of it depends on.
     request: Request<()>,
     /// Until it is judged again; set when somebody waits, so that what is over at once costs no timer.
     timer: Option<Pin<Box<Sleep>>>,
@@ -83,11 +84,17 @@ impl Admission {
     }
 }
 
-/// The request without its body.
+/// The request without its body, and without what judging it again does not ask for: most requests are over at once, so
+/// little is kept of each.
 fn head_of(request: &Request<Body>) -> Request<()> {
     let mut head = Request::new(());
     head.method_mut().clone_from(request.method());
     head.uri_mut().clone_from(request.uri());
-    head.headers_mut().clone_from(request.headers());
+    let headers = head.headers_mut();
+    for name in DECIDING {
+        for line in request.headers().get_all(&name) {
+            headers.append(name.clone(), line.clone());
+        }
+    }
     head
 }

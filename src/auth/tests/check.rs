@@ -326,3 +326,35 @@ fn a_page_of_another_origin_opens_a_web_socket_as_nobody() {
     // What is no WebSocket is between the service and the page (CORS).
     assert_eq!(check("/x", other, ("accept", "*/*")), StatusCode::OK);
 }
+
+#[test]
+fn whether_a_request_passes_depends_on_the_headers_that_are_named_for_it() {
+    let bench = Bench::new(None);
+    let cookie = bench.session("a.example", &ann());
+    let all = [
+        ("cookie", &*cookie),
+        ("origin", "https://b.example"),
+        ("sec-websocket-key", "x"),
+        ("sec-websocket-version", "13"),
+        ("upgrade", "websocket"),
+        ("sec-fetch-mode", "navigate"),
+        ("accept", "text/html"),
+        ("authorization", "Bearer x"),
+    ];
+    let passes = |target, headers: &[(&str, &str)]| {
+        bench.check(&ask("a.example", target), headers).status == StatusCode::OK
+    };
+    let mut passed = 0;
+    for chosen in 0..1_u32 << all.len() {
+        let of = |number: usize| chosen & (1 << number) != 0;
+        let headers: Vec<_> = (0..all.len()).filter(|n| of(*n)).map(|n| all[n]).collect();
+        let decides = |(name, _): &&(&str, &str)| DECIDING.iter().any(|header| header == name);
+        let deciding: Vec<_> = headers.iter().filter(decides).copied().collect();
+        for target in ["/x", "/healthz"] {
+            let whole = passes(target, &headers);
+            assert_eq!(passes(target, &deciding), whole, "{target} {headers:?}");
+            passed += usize::from(whole);
+        }
+    }
+    assert!(passed > 256 && passed < 512, "{passed}");
+}
