@@ -2,6 +2,7 @@
 
 mod apply;
 mod spare;
+mod touched;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -29,7 +30,7 @@ pub struct World {
     classes: BTreeMap<Arc<str>, IngressClass>,
     refusals: HashMap<Write, Refusal>,
     index: Index,
-    touched: apply::Touched,
+    touched: touched::Touched,
     shared: spare::SharedParts,
 }
 
@@ -144,7 +145,7 @@ impl World {
             classes: BTreeMap::new(),
             refusals: HashMap::new(),
             index: Index::default(),
-            touched: apply::Touched::default(),
+            touched: touched::Touched::default(),
             shared: spare::SharedParts::default(),
         }
     }

@@ -38,6 +38,9 @@ use super::{memory, objects};
 /// What is asked for when nothing is broken comes in this time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The least that an API server takes for a page.
+const OF_A_PAGE: Duration = Duration::from_millis(10);
+
 /// By then the allocator has given back what nobody uses.
 const REST: Duration = Duration::from_secs(5);
 
@@ -57,7 +60,10 @@ pub(super) fn watch(services: usize) -> anyhow::Result<()> {
         });
         let service = service_fn(move |request: Request<Body>| {
             let api = Arc::clone(&api);
-            async move { Ok::<_, Infallible>(api.answer(&request)) }
+            async move {
+                sleep(OF_A_PAGE).await;
+                Ok::<_, Infallible>(api.answer(&request))
+            }
         });
         let settings = Arc::new(Settings {
             installation: super::installation(),
