@@ -283,9 +283,18 @@ impl Writer {
         Some(Change::Refused(write, refusal))
     }
 
-    /// Ingresses that were fought for until a while ago.
-    pub(super) fn fights_ended(&mut self) -> Vec<Key> {
-        self.fights.ended(Instant::now())
+    /// That Ingresses which were fought for until a while ago are not any more.
+    pub(super) fn fights_ended(&mut self, world: &World) -> Vec<Change> {
+        let ended = self.fights.ended(Instant::now()).into_iter();
+        let is_undone = |write: &Write| {
+            let refusal = world.refusal(write);
+            refusal.is_some_and(|refusal| refusal.kind == RefusalKind::Undone)
+        };
+        ended
+            .map(Write::Annotations)
+            .filter(is_undone)
+            .map(|write| Change::Refused(write, None))
+            .collect()
     }
 
     /// Values that we wrote and that are to be written again were taken away by somebody.

@@ -35,7 +35,7 @@ use super::{
 use crate::{
     clock::Clock,
     published::{KeyRing, Table},
-    resolve::{Change, Problem, RefusalKind, Resolution, Settings, Unit, Write},
+    resolve::{Change, Problem, Resolution, Settings, Unit},
     resource::{GROUP, ObjectRef, VERSION},
 };
 
@@ -406,12 +406,8 @@ impl Source {
     /// resync.
     fn take_in_peace(&mut self) {
         let Some(desk) = &mut self.desk else { return };
-        for ingress in desk.writer.fights_ended() {
-            let write = Write::Annotations(ingress);
-            let refusal = self.resolution.world().refusal(&write);
-            if refusal.is_some_and(|refusal| refusal.kind == RefusalKind::Undone) {
-                self.resolution.apply(Change::Refused(write, None));
-            }
+        for change in desk.writer.fights_ended(self.resolution.world()) {
+            self.resolution.apply(change);
         }
     }
 
