@@ -166,6 +166,25 @@ fn complaint(files: &[(&str, &str)], arguments: &[&str]) -> String {
 }
 
 #[test]
+fn no_redirect_uri_with_a_wildcard_is_to_be_registered() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let arguments = [
+        "--",
+        "--provider=oidc",
+        "--oidc-issuer-url=https://id.corp.example",
+        "--client-id=x",
+        "--whitelist-domain=.corp.example",
+    ];
+    let output = import(folder.path(), &arguments.map(str::to_owned));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        printed.contains("  https://NAME.corp.example/oauth2/callback/oidc for each host"),
+        "{printed}"
+    );
+    assert!(!printed.contains("https://*."), "{printed}");
+}
+
+#[test]
 fn what_cannot_be_read_is_named_with_its_place_and_what_to_do() {
     let two = "services:\n  a: {image: oauth2-proxy/oauth2-proxy}\n  b: {image: oauth2-proxy/oauth2-proxy}\n";
     for (files, arguments, expected) in [

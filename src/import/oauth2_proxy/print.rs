@@ -192,7 +192,13 @@ fn serve(page: &mut Page, made: &Manifests) {
         "At the identity provider, add to the redirect URIs of the client, beside the old one:",
     );
     for uri in &made.serve.redirect_uris {
-        page.comment(0, &format!("  {uri}"));
+        match uri.split_once("*.") {
+            Some((scheme, rest)) => page.comment(
+                0,
+                &format!("  {scheme}NAME.{rest} for each host, since providers take no wildcard"),
+            ),
+            None => page.comment(0, &format!("  {uri}")),
+        }
     }
 }
 
