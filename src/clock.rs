@@ -42,6 +42,13 @@ impl Clock {
         }
     }
 
+    /// Sets a manual clock, forth or back.
+    pub fn set(&self, now: Moment) {
+        if let Self::Manual(seconds) = self {
+            seconds.store(now.0, Ordering::Relaxed);
+        }
+    }
+
     /// Moves a manual clock forward; the machine's clock moves by itself.
     pub fn advance(&self, span: Duration) {
         if let Self::Manual(seconds) = self {

@@ -1,6 +1,7 @@
 //! The endpoint through its built router and check service: what proxies, people and hostile clients get.
 
 mod check;
+mod clocks;
 mod floods;
 mod hand_off;
 mod people;

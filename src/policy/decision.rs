@@ -246,10 +246,8 @@ impl SessionLimits {
     fn ended(&self, terms: &Terms, who: &Identity<'_>, now: Moment) -> Option<SignIn> {
         let over =
             |limit: Option<Duration>| limit.is_some_and(|limit| now >= who.issued_at.after(limit));
-        // A session from the future was sealed by a clock that cannot be trusted to end it.
-        let from_the_future = who.issued_at > now.after(Duration::from_secs(60));
         if now >= who.ends_at
-            || from_the_future
+            || who.issued_at.is_to_come(now)
             || over(self.max_duration)
             || over(terms.ceiling.max_session)
         {

@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 )]
 pub struct Moment(pub u64);
 
+/// How far the clocks of replicas may be apart. What was made later than that was made by a clock that nobody can rely on
+/// to end it.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
+
 // === impl Moment ===
 
 impl Moment {
@@ -24,5 +28,17 @@ impl Moment {
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Whether it lies in the future, by more than clocks differ.
+    #[must_use]
+    pub fn is_to_come(self, now: Self) -> bool {
+        self > now.after(CLOCKS_DIFFER)
+    }
+
+    /// Whether it was no longer ago than this, and is not to come.
+    #[must_use]
+    pub fn was_within(self, span: Duration, now: Self) -> bool {
+        !self.is_to_come(now) && now.since(self) <= span
     }
 }

@@ -132,7 +132,7 @@ impl Attempt {
             keys.open_value::<Self>(SealFor::Attempt, host.as_str(), value, now)
         })?;
         let same = verify_slices_are_equal(attempt.state.0.as_bytes(), state.as_bytes()).is_ok();
-        let in_time = now.since(attempt.begun_at) <= ATTEMPT_LIFE;
+        let in_time = attempt.begun_at.was_within(ATTEMPT_LIFE, now);
         (same && in_time).then_some((attempt, name))
     }
 
@@ -182,7 +182,7 @@ impl Landed {
     pub fn find(jar: Jar<'_>, names: Names, keys: &Keys, host: &Host, now: Moment) -> Option<Self> {
         let value = jar.named(names.landed).next()?;
         let landed: Self = keys.open_value(SealFor::Landed, host.as_str(), value, now)?;
-        (now.since(landed.at) <= Self::WINDOW).then_some(landed)
+        landed.at.was_within(Self::WINDOW, now).then_some(landed)
     }
 }
 

@@ -90,7 +90,10 @@ impl Request {
             sealed.as_bytes(),
             now,
         )?;
-        (now.since(request.asked_at) <= REQUEST_LIFE).then_some(request)
+        request
+            .asked_at
+            .was_within(REQUEST_LIFE, now)
+            .then_some(request)
     }
 }
 
@@ -134,7 +137,10 @@ impl<'a> Ticket<'a> {
     #[must_use]
     pub fn read(plain: &'a [u8], now: Moment) -> Option<Self> {
         let ticket: Self = postcard::from_bytes(plain).ok()?;
-        (now.since(ticket.written_at) <= TICKET_LIFE).then_some(ticket)
+        ticket
+            .written_at
+            .was_within(TICKET_LIFE, now)
+            .then_some(ticket)
     }
 }
 
@@ -158,7 +164,10 @@ impl SignOut {
     pub fn open(sealed: &str, keys: &Keys, auth_host: &Host, now: Moment) -> Option<Self> {
         let request: Self =
             keys.open_value(Purpose::SignOut, auth_host.as_str(), sealed.as_bytes(), now)?;
-        (now.since(request.asked_at) <= SIGN_OUT_LIFE).then_some(request)
+        request
+            .asked_at
+            .was_within(SIGN_OUT_LIFE, now)
+            .then_some(request)
     }
 
     /// Whether it is about this person. Anybody can sign out and hand the request on as a link, so it must not end

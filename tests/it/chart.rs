@@ -7,6 +7,7 @@ mod render;
 mod rights;
 mod stamp;
 mod values;
+mod wildcards;
 
 use crate::bench::{
     Cluster,

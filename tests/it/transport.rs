@@ -196,13 +196,10 @@ impl Bench {
 
     /// The certificate that whoever asks for a host is shown, whether or not it is for that host.
     async fn shown(&self, host: &str) -> CertificateDer<'static> {
-        let mut config = self.authority.client(&[]);
-        config
-            .dangerous()
-            .set_certificate_verifier(Arc::new(danger::Anything));
+        let config = crate::bench::Certificate::any().unwrap();
         let stream = TcpStream::connect(self.address).await.unwrap();
         let name = ServerName::try_from(host.to_owned()).unwrap();
-        let connecting = TlsConnector::from(Arc::new(config)).connect(name, stream);
+        let connecting = TlsConnector::from(config).connect(name, stream);
         let stream = timeout(LIMIT, connecting).await.unwrap().unwrap();
         stream.get_ref().1.peer_certificates().unwrap()[0].clone()
     }
@@ -248,55 +245,4 @@ async fn echo(
         peer.ip()
     );
     Ok(Response::new(Full::from(answer)))
-}
-
-/// A client that looks at certificates and judges none: which one is shown is the question.
-mod danger {
-    use rustls::{
-        DigitallySignedStruct, Error, SignatureScheme,
-        client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        crypto::aws_lc_rs,
-        pki_types::{CertificateDer, ServerName, UnixTime},
-    };
-
-    #[derive(Debug)]
-    pub(super) struct Anything;
-
-    impl ServerCertVerifier for Anything {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: UnixTime,
-        ) -> Result<ServerCertVerified, Error> {
-            Ok(ServerCertVerified::assertion())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Ok(HandshakeSignatureValid::assertion())
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Ok(HandshakeSignatureValid::assertion())
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            let provider = aws_lc_rs::default_provider();
-            provider
-                .signature_verification_algorithms
-                .supported_schemes()
-        }
-    }
 }

@@ -11,7 +11,10 @@ use super::{
     stage::now,
     told,
 };
-use crate::bench::Wait;
+use crate::{
+    bench::{Traefik, Visitor, Wait, traefik::Options},
+    product::CLASS,
+};
 
 const WIKI: &str = "namesake.story.test";
 const OWN: &str = "open.story.test";
@@ -165,4 +168,205 @@ async fn is_told(tenant: &Tenant, ingress: &str) -> Result<()> {
             Ok(())
         })
         .await
+}
+
+/// Annotations that Traefik reads, besides those that ingress-nginx reads, or reads otherwise; and its own, which its
+/// provider for ingress-nginx does not read.
+fn annotations() -> Vec<(String, &'static str)> {
+    let of_nginx: &[(&str, &[&'static str])] = &[
+        ("affinity", &["cookie"]),
+        ("affinity-canary-behavior", &["legacy"]),
+        ("allowlist-source-range", &["127.0.0.0/8", "0.0.0.0/0", "x"]),
+        (
+            "app-root",
+            &["/app", "/oauth2/start", "//evil.test", "https://evil.test/"],
+        ),
+        ("auth-method", &["POST", "HEAD", "OPTIONS", "x y"]),
+        ("auth-realm", &["x"]),
+        ("auth-secret", &["none", "other/none"]),
+        ("auth-secret-type", &["auth-map"]),
+        ("auth-tls-pass-certificate-to-upstream", &["true"]),
+        ("auth-tls-secret", &["none", "other/none"]),
+        ("auth-tls-verify-client", &["off", "optional_no_ca"]),
+        ("auth-type", &["basic", "digest", "x"]),
+        (
+            "backend-protocol",
+            &["HTTPS", "GRPC", "FCGI", "AUTO_HTTP", "x"],
+        ),
+        ("canary", &["true", "false", "x"]),
+        ("canary-by-cookie", &["x"]),
+        ("canary-by-header", &["X-Any"]),
+        ("canary-weight", &["100", "-1"]),
+        ("client-body-buffer-size", &["1", "x"]),
+        (
+            "configuration-snippet",
+            &["return 200;", "auth_request off;"],
+        ),
+        (
+            "auth-snippet",
+            &["return 200;", "proxy_set_header Cookie x;"],
+        ),
+        ("server-snippet", &["return 200;", "location / { }"]),
+        ("custom-headers", &["none", "other/none"]),
+        (
+            "custom-http-errors",
+            &["200", "302", "401", "401,403", "404,500-599", "x"],
+        ),
+        ("default-backend", &["app", "none"]),
+        ("enable-access-log", &["false"]),
+        ("enable-cors", &["true"]),
+        ("cors-allow-origin", &["*", "https://evil.test"]),
+        ("enable-global-auth", &["false"]),
+        ("enable-modsecurity", &["true"]),
+        ("modsecurity-snippet", &["SecRuleEngine Off"]),
+        ("force-ssl-redirect", &["true", "x"]),
+        ("from-to-www-redirect", &["true"]),
+        ("limit-connections", &["1", "0", "-1"]),
+        ("limit-rps", &["1", "-1"]),
+        ("permanent-redirect", &["https://evil.test/", "/"]),
+        ("temporal-redirect", &["https://evil.test/", "/"]),
+        ("proxy-body-size", &["1", "x"]),
+        (
+            "proxy-next-upstream",
+            &["http_403 http_404 non_idempotent", "off"],
+        ),
+        ("proxy-next-upstream-tries", &["5"]),
+        ("proxy-ssl-secret", &["none", "other/none"]),
+        ("proxy-ssl-verify", &["on"]),
+        ("proxy-http-version", &["1.0", "x"]),
+        (
+            "rewrite-target",
+            &["/", "/oauth2/start", "https://evil.test/$1"],
+        ),
+        ("satisfy", &["any"]),
+        ("server-alias", &["alias.story.test", "~^.*$"]),
+        ("service-upstream", &["true", "false"]),
+        ("session-cookie-name", &["__Host-vestibule"]),
+        ("ssl-passthrough", &["true", "x"]),
+        ("ssl-redirect", &["true", "false"]),
+        ("upstream-hash-by", &["$host", "$http_x"]),
+        ("upstream-vhost", &["evil.test", "$http_x", "a b"]),
+        ("use-regex", &["true"]),
+        ("x-forwarded-prefix", &["/x", "/oauth2"]),
+    ];
+    let of_traefik: &[(&str, &[&'static str])] = &[
+        ("router.middlewares", &["default-none@kubernetescrd", ""]),
+        ("router.entrypoints", &["web", "ping", "none"]),
+        ("router.priority", &["1000000", "-1"]),
+        ("router.pathmatcher", &["Path", "PathRegexp"]),
+        ("router.rulesyntax", &["v2"]),
+        ("router.tls", &["true", "false"]),
+        ("router.tls.options", &["default-none@kubernetescrd"]),
+        ("router.tls.passthrough", &["true"]),
+        ("service.nativelb", &["true"]),
+        ("service.serversscheme", &["https"]),
+    ];
+    let mut all = Vec::new();
+    for (prefix, keys) in [("nginx", of_nginx), ("traefik", of_traefik)] {
+        for (key, values) in keys {
+            let key = format!("{prefix}.ingress.kubernetes.io/{key}");
+            all.extend(values.iter().map(|value| (key.clone(), *value)));
+        }
+    }
+    all
+}
+
+/// Whatever else is said on a protected Ingress: a stranger gets nothing at either entry point, also where clients'
+/// forwarded headers are believed, or the owner is told that the Ingress is not protected.
+#[tokio::test]
+async fn no_annotation_that_traefik_reads_opens_a_service_that_is_called_ready() -> Result<()> {
+    let (ground, _alone) = ground().await?;
+    let trusting = ["web", "websecure"]
+        .map(|point| format!("--entrypoints.{point}.forwardedheaders.insecure=true"));
+    let options = Options {
+        ingress_class: CLASS.to_owned(),
+        arguments: trusting.into(),
+        ..Options::default()
+    };
+    let trusting = Traefik::start(ground.cluster(), options).await?;
+    let tenant = ground.tenant("sweep").await?;
+    let service = tenant.service("app").await?;
+    let all = annotations();
+    let host = |n: usize| format!("sweep-{n}.story.test");
+    for (n, (key, value)) in all.iter().enumerate() {
+        let annotations = json!({
+            "vestibule.dev/protect": "true", "vestibule.dev/allowed-email-domains": "corp.example", key: value,
+        });
+        let mut spec = json!({"rules": [rule(&host(n), "/", "app")]});
+        if n % 2 == 1 {
+            spec["tls"] = json!([{"hosts": [host(n)]}]);
+        }
+        let ingress = tenant.ingress(&format!("sweep-{n}"), &spec, &annotations);
+        tenant.apply(&ingress).await.with_context(|| key.clone())?;
+    }
+    let last = json!({"rules": [rule("swept.story.test", "/", "app")]});
+    tenant
+        .apply(&tenant.ingress("swept", &last, &json!({"vestibule.dev/protect": "true"})))
+        .await?;
+    for traefik in [&ground.product.traefik, &trusting] {
+        ground
+            .wait()
+            .until("all of it has reached Traefik", async || {
+                let answer = Visitor::get(traefik.http(), "swept.story.test", "/")
+                    .send()
+                    .await?;
+                ensure!(answer.status == 302, "it answers {}", answer.status);
+                Ok(())
+            })
+            .await?;
+    }
+    let (mut cases, mut open, mut ready) = (0, Vec::new(), 0);
+    for (n, (key, value)) in all.iter().enumerate() {
+        let said = tenant.ready(&format!("sweep-{n}")).await?;
+        ready += usize::from(said == "True Ready");
+        service.forget();
+        for (plain, tls) in [
+            (
+                ground.product.traefik.http(),
+                ground.product.traefik.https(),
+            ),
+            (trusting.http(), trusting.https()),
+        ] {
+            let visits = [
+                Visitor::get(plain, &host(n), "/"),
+                Visitor::get(plain, &host(n), "/").header("x-forwarded-proto", "https"),
+                Visitor::get(plain, &host(n), &format!("https://{}/", host(n))),
+                Visitor::get(plain, &host(n), "/")
+                    .header("x-any", "always")
+                    .header("cookie", "x=always"),
+                Visitor::get(plain, &host(n), "/")
+                    .method(http::Method::OPTIONS)
+                    .header("origin", "https://evil.test")
+                    .header("access-control-request-method", "GET"),
+                Visitor::get(tls, &host(n), "/").trusting_anybody()?,
+                Visitor::get(tls, &host(n), "/")
+                    .trusting_anybody()?
+                    .header("x-forwarded-proto", "http")
+                    .header("x-forwarded-host", "evil.test")
+                    .header("x-forwarded-uri", "/oauth2/start"),
+            ];
+            for visit in visits {
+                // A connection that is passed through ends without an answer.
+                drop(visit.send().await);
+                cases += 1;
+            }
+        }
+        if !service.seen().is_empty() {
+            open.push(format!("{key}={value}: {said}"));
+            ensure!(
+                said == "False NotProtected",
+                "{key}={value} is open and says {said}"
+            );
+        }
+    }
+    println!(
+        "{cases} cases, {ready} of {} are ready, open: {open:#?}",
+        all.len()
+    );
+    ensure!(ready > all.len() / 2, "only {ready} are ready");
+    told::cases(
+        "no_annotation_that_traefik_reads_opens_a_service_that_is_called_ready",
+        cases,
+    );
+    tenant.namespace.delete().await
 }

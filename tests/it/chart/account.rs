@@ -151,6 +151,52 @@ async fn the_controllers_account_writes_only_protected_services_that_it_derived(
     Ok(())
 }
 
+/// Each installation's policies hold everybody but its own controller, and so the controller of another.
+#[tokio::test]
+async fn two_installations_mark_what_each_of_them_derived() -> Result<()> {
+    let place = Place::new("second").await?;
+    place
+        .cluster
+        .apply(
+            "
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: second-controller, namespace: default}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: second-controller}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: vestibule-controller}
+subjects: [{kind: ServiceAccount, name: second-controller, namespace: default}]
+",
+        )
+        .await?;
+    let client = place.cluster;
+    let client = client
+        .service_account_client("default", "second-controller")
+        .await?;
+    let second = place.protected_services(client);
+    let first = place.protected_services(place.controller().await?);
+    let posted = PostParams::default();
+    let of = |instance: &str| json!({"vestibule.dev/derived-from": "ingress", "vestibule.dev/instance": instance});
+    second
+        .create(&posted, &protected_service("theirs", of("second"))?)
+        .await?;
+    first
+        .create(&posted, &protected_service("ours", of("vestibule"))?)
+        .await?;
+    for (name, labels) in [
+        ("a", of("vestibule")),
+        ("b", json!({"vestibule.dev/derived-from": "ingress"})),
+    ] {
+        let made = second
+            .create(&posted, &protected_service(name, labels)?)
+            .await;
+        assert_refused(made, "leave it out", name)?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn nobody_but_vestibule_may_serve_the_auth_host() -> Result<()> {
     let place = Place::new("reserve").await?;

@@ -9,30 +9,28 @@ use super::installed;
 #[tokio::test]
 async fn the_controllers_account_may_do_this_and_nothing_else() -> Result<()> {
     insta::assert_snapshot!(rights("vestibule-controller", "vestibule").await?, @r"
-    endpointslices.discovery.k8s.io: get list watch
     events.events.k8s.io: create patch
     identityproviders.vestibule.dev: get list watch
-    identityproviders/status.vestibule.dev: update patch
+    identityproviders/status.vestibule.dev: patch
     ingressclasses.networking.k8s.io: get list watch
     ingresses.networking.k8s.io: create patch delete
     ingresses.networking.k8s.io: get list watch patch
-    leases.coordination.k8s.io named vestibule-controller: get update patch
+    leases.coordination.k8s.io named vestibule-controller: get update
     leases.coordination.k8s.io: create
     namespaces: get list watch
-    protectedservices.vestibule.dev: get list watch create update patch delete
-    protectedservices/status.vestibule.dev: update patch
-    secrets named vestibule-session-keys: update
+    protectedservices.vestibule.dev: get list watch create patch delete
+    protectedservices/status.vestibule.dev: patch
     secrets: get create
     ");
     insta::assert_snapshot!(rights("vestibule-controller", "default").await?, @r"
     events.events.k8s.io: create patch
     identityproviders.vestibule.dev: get list watch
-    identityproviders/status.vestibule.dev: update patch
+    identityproviders/status.vestibule.dev: patch
     ingressclasses.networking.k8s.io: get list watch
     ingresses.networking.k8s.io: get list watch patch
     namespaces: get list watch
-    protectedservices.vestibule.dev: get list watch create update patch delete
-    protectedservices/status.vestibule.dev: update patch
+    protectedservices.vestibule.dev: get list watch create patch delete
+    protectedservices/status.vestibule.dev: patch
     ");
     Ok(())
 }
