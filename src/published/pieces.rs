@@ -1,7 +1,7 @@
 //! A map of which the versions share what is the same in them.
 //!
 //! Its entries lie in pieces of a few, told apart by hash; a change copies one piece and the list of pieces, and
-//! nothing if no other version is about. A trie does the same with a tenth of the copying and four times the memory.
+//! nothing if no other version is about. A trie copies less, and takes four times the memory.
 
 use std::{
     hash::{BuildHasher, RandomState},
