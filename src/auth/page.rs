@@ -2,6 +2,7 @@
 //!
 //! Plain HTML without script, an inlined style, nothing fetched. The texts of each page stand in `page/texts.rs`.
 
+mod denial;
 mod texts;
 
 use std::sync::{Arc, LazyLock};
