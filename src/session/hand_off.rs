@@ -1,5 +1,5 @@
-//! The hand-off: how a protected host gets a session from a sign-in on the auth host (DESIGN §4, "One sign-in
-//! for all hosts").
+//! The hand-off: how a protected host gets a session from a sign-in on the auth host: one sign-in for
+//! all hosts.
 //!
 //! The protected host remembers an attempt in the browser and sends it away with a sealed `Request`; the auth
 //! host answers with a sealed `Ticket` that names the attempt. A ticket is therefore of use to that browser

@@ -1,9 +1,9 @@
 //! Sessions that were opened a moment ago. A page is dozens of requests with one cookie, and to open it, to read it
-//! and to write the headers that say who it is took two thirds of a check.
+//! and to write the headers that say who it is takes more than all the rest that a check does.
 //!
-//! It never widens anything (DESIGN §5.10). [`Keys`](super::Keys) keep their own, so a ring that changes begins with
-//! nothing. A session is found by its host and by the very octets that opened, while its key may open; whether it
-//! counts (its end, revocation, policy) is judged each time. What did not open is not kept.
+//! It never widens anything. [`Keys`](super::Keys) keep their own, so a ring that changes begins with nothing. A session
+//! is found by its host and by the very octets that opened, while its key may open; whether it counts (its end,
+//! revocation, policy) is judged each time. What did not open is not kept.
 //!
 //! Nothing locks and nothing grows: a session has one place, and gets it when it comes twice before another one of that
 //! place does, so those who come once cost a look. The place is a keyed hash of the tag that a sealed value ends with:
