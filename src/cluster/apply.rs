@@ -140,6 +140,13 @@ impl Writer {
 
     /// From now on these plans, and no others, follow from this unit.
     pub(super) fn want(&mut self, unit: &Unit, plans: &[Plan], world: &World, statuses: &Statuses) {
+        // What is made anew under its name has lost nothing.
+        if let Unit::Ingress(key) = unit
+            && world.ingress(key).is_none()
+        {
+            self.standing.remove(key);
+            self.fights.forget(key);
+        }
         let plans = plans.iter().filter(|plan| !statuses.already_says(plan));
         let plans: Vec<(Target, &Plan)> = plans.map(|plan| (Target::of(plan), plan)).collect();
         let before = self.wanted.remove(unit).unwrap_or_default();

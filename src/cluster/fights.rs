@@ -42,6 +42,11 @@ impl Fights {
         losses.is_some_and(|losses| losses.count >= FIGHT)
     }
 
+    /// Forgets an Ingress that is gone.
+    pub(super) fn forget(&mut self, ingress: &Key) {
+        self.0.remove(ingress);
+    }
+
     /// Forgets whatever has come to rest; the fights among it.
     pub(super) fn ended(&mut self, now: Instant) -> Vec<Key> {
         let rested = self

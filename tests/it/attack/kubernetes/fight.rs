@@ -85,3 +85,18 @@ async fn a_hundred_changes_under_the_controllers_hands_end_protected_and_cost_no
     );
     tenant.namespace.delete().await
 }
+
+/// Tools delete and make again; nobody takes anything off then.
+#[tokio::test]
+async fn an_ingress_that_is_made_again_and_again_is_not_fought_for() -> Result<()> {
+    let (ground, _alone) = ground().await?;
+    let tenant = ground.tenant("again").await?;
+    let _service = tenant.service("app").await?;
+    for _ in 0..5 {
+        tenant.protect(ground, "app", "again.story.test").await?;
+        tenant.kubectl(&["delete", "ingress", "app"]).await?;
+    }
+    tenant.protect(ground, "app", "again.story.test").await?;
+    tenant.until_ready("app", "True", "Ready").await?;
+    tenant.namespace.delete().await
+}
