@@ -14,7 +14,7 @@ HOST = "auth"  # what the requests of the measurements say; some sessions are bo
 class Peer:
     """A server on core 0 and what to ask it, as `bench.Check` says it."""
 
-    requests, mode = None, "navigate"
+    requests, others, mode = None, (), "navigate"
     # Apache resets some connections that it closes: the share of requests that may fail so.
     tolerated = 0.01
 
