@@ -311,8 +311,10 @@ async fn no_annotation_that_traefik_reads_opens_a_service_that_is_called_ready()
         .apply(&tenant.ingress("swept", &last, &json!({"vestibule.dev/protect": "true"})))
         .await?;
     for traefik in [&ground.product.traefik, &trusting] {
-        ground
-            .wait()
+        // More than a hundred Ingresses take a while where every test runs beside this one.
+        traefik
+            .wait(120)
+            .every(Duration::from_millis(200))
             .until("all of it has reached Traefik", async || {
                 let answer = Visitor::get(traefik.http(), "swept.story.test", "/")
                     .send()
