@@ -1,21 +1,24 @@
 //! Loopback addresses that belong to this run alone, so that runs in parallel never meet.
 //!
-//! The kernel answers for all of 127.0.0.0/8. A run claims two /24 networks of the same number: one
-//! for its components, and one for the API server to give to Services, where a listener on the
-//! ClusterIP *is* the Service. The claim is a listening socket, so it ends with the process.
+//! The kernel answers for all of 127.0.0.0/8. A run claims the /24 networks of one number: one for its components, and
+//! one for each API server to give to Services, where a listener on the ClusterIP *is* the Service: two API servers
+//! would give the same address away. The claim is a listening socket, so it ends with the process.
 
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
     process,
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 
 use anyhow::{Context, Result, bail};
 
 const COMPONENTS: u8 = 54;
-const SERVICES: u8 = 55;
+const FIRST_SERVICES: u8 = 55;
 const CLAIM_PORT: u16 = 5400;
 
 /// The networks and the folder of this run.
@@ -23,6 +26,7 @@ const CLAIM_PORT: u16 = 5400;
 pub struct Loopback {
     number: u8,
     folder: PathBuf,
+    clusters: AtomicU8,
     _claim: TcpListener,
 }
 
@@ -47,6 +51,7 @@ impl Loopback {
                 return Ok(Self {
                     number,
                     folder,
+                    clusters: AtomicU8::new(FIRST_SERVICES),
                     _claim: claim,
                 });
             }
@@ -59,9 +64,10 @@ impl Loopback {
         Ipv4Addr::new(127, COMPONENTS, self.number, 1).into()
     }
 
-    /// The network that Services get their ClusterIPs from, in CIDR notation.
-    pub fn services(&self) -> String {
-        format!("127.{SERVICES}.{}.0/24", self.number)
+    /// A network that the Services of one more cluster get their ClusterIPs from, in CIDR notation.
+    pub fn next_services(&self) -> String {
+        let cluster = self.clusters.fetch_add(1, Ordering::Relaxed);
+        format!("127.{cluster}.{}.0/24", self.number)
     }
 
     /// A folder for data and logs. It outlives the run, for whoever looks why a test failed, and is

@@ -139,7 +139,7 @@ fn start_api_server(folder: &Path, address: SocketAddr, etcd: &str) -> Result<Pr
         // Every Service gets a loopback address, where a listener *is* the Service.
         .arguments([
             "--service-cluster-ip-range",
-            &Loopback::of_this_run()?.services(),
+            &Loopback::of_this_run()?.next_services(),
         ])
         .arguments(["--endpoint-reconciler-type", "none"])
         // There are no pods for it to furnish with accounts.
