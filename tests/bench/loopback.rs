@@ -3,14 +3,19 @@
 //! The kernel answers for all of 127.0.0.0/8. A run claims the /24 networks of one number: one for its components, and
 //! one for each API server to give to Services, where a listener on the ClusterIP *is* the Service: two API servers
 //! would give the same address away. The claim is a listening socket, so it ends with the process.
+//!
+//! Ports are counted and not asked of the kernel, which may name the port twice that nobody listens on *yet*. They lie
+//! below those that it gives to outgoing connections.
 
 use std::{
     fs,
+    iter::Cycle,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    ops::Range,
     path::PathBuf,
     process,
     sync::{
-        OnceLock,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicU8, Ordering},
     },
 };
@@ -20,6 +25,10 @@ use anyhow::{Context, Result, bail};
 const COMPONENTS: u8 = 54;
 const FIRST_SERVICES: u8 = 55;
 const CLAIM_PORT: u16 = 5400;
+/// Above 10080, which browsers refuse (Fetch, "port blocking"), and below Linux's `ip_local_port_range`.
+const PORTS: Range<u16> = 11_000..32_000;
+/// How far apart two runs begin, for those addresses that all runs share.
+const PORTS_OF_A_RUN: usize = 84;
 
 /// The networks and the folder of this run.
 #[derive(Debug)]
@@ -27,6 +36,7 @@ pub struct Loopback {
     number: u8,
     folder: PathBuf,
     clusters: AtomicU8,
+    ports: Mutex<Cycle<Range<u16>>>,
     _claim: TcpListener,
 }
 
@@ -52,6 +62,7 @@ impl Loopback {
                     number,
                     folder,
                     clusters: AtomicU8::new(FIRST_SERVICES),
+                    ports: Mutex::new(ports(number)),
                     _claim: claim,
                 });
             }
@@ -77,10 +88,28 @@ impl Loopback {
     }
 }
 
-/// An address on `ip` whose port nobody listens on.
+/// An address on `ip` whose port nobody listens on, and that nobody else in this run is given.
 pub fn free_address(ip: IpAddr) -> Result<SocketAddr> {
-    let listener = TcpListener::bind((ip, 0)).with_context(|| format!("no free port on {ip}"))?;
-    Ok(listener.local_addr()?)
+    let mut ports = Loopback::of_this_run()?
+        .ports
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let free = ports
+        .by_ref()
+        .take(PORTS.len())
+        .find(|port| TcpListener::bind((ip, *port)).is_ok());
+    let port = free.with_context(|| format!("no free port on {ip}"))?;
+    Ok((ip, port).into())
+}
+
+/// All ports again and again, for the run of this number.
+fn ports(number: u8) -> Cycle<Range<u16>> {
+    let mut ports = PORTS.cycle();
+    ports
+        .by_ref()
+        .take(usize::from(number) * PORTS_OF_A_RUN)
+        .for_each(drop);
+    ports
 }
 
 /// A free address among this run's components.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
 };
 
 use vestibule::front_door::Settings;
@@ -13,14 +13,11 @@ use super::{
     bench::{Bench, HOST, Seen, read_until},
     recorder::{OK, Recorder, Then},
 };
+use crate::bench::loopback::free_component_address;
 
 #[tokio::test]
 async fn a_service_that_is_down_is_named_by_its_host_and_not_by_its_address() {
-    let free = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let free = free_component_address().unwrap();
     let bench = Bench::before(&free.to_string()).await;
     let seen = bench
         .get("/", &["host: open.example", "accept: text/html"])

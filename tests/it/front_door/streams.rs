@@ -14,6 +14,7 @@ use super::{
     bench::{Bench, HOST, Seen, is_closed, read_until, values},
     recorder::{OK, Recorder, Then},
 };
+use crate::bench::loopback::free_component_address;
 
 #[tokio::test]
 async fn fifty_megabytes_arrive_octet_by_octet_framed_anew() {
@@ -166,10 +167,8 @@ async fn whoever_is_still_sending_learns_why_nobody_reads() {
         ..Settings::default()
     };
     let limited = Bench::with(&service.address.to_string(), settings).await;
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = free.local_addr().unwrap().to_string();
-    drop(free);
-    let down = Bench::before(&address).await;
+    let nobody = free_component_address().unwrap().to_string();
+    let down = Bench::before(&nobody).await;
     let chunked = format!("transfer-encoding: chunked\r\n\r\n{LENGTH:x}\r\n");
     let announced = format!("content-length: {LENGTH}\r\n\r\n");
     for (bench, host, framing, status) in [

@@ -23,6 +23,8 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
+use crate::bench::loopback::free_component_address;
+
 pub(crate) const DISCOVERY: &str = "/.well-known/openid-configuration";
 pub(crate) const JWKS: &str = "/jwks";
 pub(crate) const TOKEN: &str = "/token";
@@ -83,9 +85,8 @@ impl Lying {
 
     /// The same, at an address that refuses connections.
     pub(crate) async fn stopped(key: &Key) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let lying = Self {
-            address: free.local_addr().unwrap(),
+            address: free_component_address().unwrap(),
             shared: Arc::default(),
             server: Mutex::new(None),
         };
