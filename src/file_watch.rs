@@ -37,6 +37,8 @@ pub struct FileWatch {
     watched: Places,
     complained: bool,
     half_written: HalfWritten,
+    /// How long a change stays unseen of which the kernel tells nothing.
+    anyway: Duration,
 }
 
 /// A folder to watch.
@@ -65,7 +67,7 @@ const QUIET: Duration = Duration::from_millis(30);
 const RESTLESS: Duration = Duration::from_millis(300);
 /// So long a file that is being written is waited for: its first half may look like a whole.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a change stays unseen of which the kernel tells nothing.
+/// So often it is looked although nothing was told.
 const ANYWAY: Duration = Duration::from_secs(2);
 
 // === impl FileWatch ===
@@ -84,6 +86,7 @@ impl FileWatch {
             watched: Places::new(),
             complained: false,
             half_written: HalfWritten::default(),
+            anyway: ANYWAY,
         };
         watch.renew();
         watch
@@ -91,7 +94,7 @@ impl FileWatch {
 
     /// Waits until it is worth looking: something has changed, or has not been heard of for two seconds.
     pub async fn changed(&mut self) {
-        let told = timeout(ANYWAY, self.told.recv()).await.is_ok();
+        let told = timeout(self.anyway, self.told.recv()).await.is_ok();
         if told {
             self.rest().await;
         }
@@ -133,7 +136,7 @@ impl FileWatch {
                     tracing::warn!(
                         error = %error,
                         "the folders with Vestibule's files cannot be watched; they are read every {} seconds instead",
-                        ANYWAY.as_secs()
+                        self.anyway.as_secs()
                     );
                     self.complained = true;
                 }
@@ -253,5 +256,129 @@ fn is_no_change(event: &Event) -> bool {
     match event.kind {
         EventKind::Access(kind) => kind != AccessKind::Close(AccessMode::Write),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, io::Write, os::unix::fs::symlink};
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Longer than any machine is busy.
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    /// A folder with a file, and a watch on it that looks only when it is told.
+    fn told_only(of: impl Fn(&Path) -> PathBuf) -> (TempDir, FileWatch) {
+        let folder = TempDir::new().unwrap();
+        for name in ["one", "two"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+            fs::write(folder.path().join(name).join("file"), "first").unwrap();
+        }
+        let path = of(folder.path());
+        let mut watch = FileWatch::new(vec![Watched {
+            path,
+            with_folders_in_it: false,
+        }]);
+        watch.anyway = LIMIT * 60;
+        (folder, watch)
+    }
+
+    async fn is_told(watch: &mut FileWatch) -> bool {
+        timeout(LIMIT, watch.changed()).await.is_ok()
+    }
+
+    /// Until nothing of what was done so far is told any more.
+    async fn comes_to_rest(watch: &mut FileWatch) {
+        while timeout(RESTLESS * 2, watch.changed()).await.is_ok() {}
+    }
+
+    fn rename_over(path: &Path, text: &str) {
+        let new = path.with_extension("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(&new, path).unwrap();
+    }
+
+    fn relink(target: &Path, link: &Path) {
+        let new = link.with_extension("new");
+        symlink(target, &new).unwrap();
+        fs::rename(&new, link).unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_kernel_tells_of_files_written_renamed_and_deleted() {
+        let steps: [fn(&Path); 3] = [
+            |file| fs::write(file, "second").unwrap(),
+            |file| rename_over(file, "second"),
+            |file| fs::remove_file(file).unwrap(),
+        ];
+        for step in steps {
+            let (folder, mut watch) = told_only(|folder| folder.join("one"));
+            step(&folder.path().join("one/file"));
+            assert!(is_told(&mut watch).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn our_own_reading_is_no_change() {
+        let (folder, mut watch) = told_only(|folder| folder.join("one"));
+        fs::read(folder.path().join("one/file")).unwrap();
+        let changed = timeout(RESTLESS, watch.changed()).await;
+        assert!(changed.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_followed_to_where_its_link_leads_from_now_on() {
+        let (folder, mut watch) = told_only(|folder| {
+            symlink("one", folder.join("current")).unwrap();
+            folder.join("current")
+        });
+        relink(Path::new("two"), &folder.path().join("current"));
+        assert!(is_told(&mut watch).await);
+        comes_to_rest(&mut watch).await;
+        fs::write(folder.path().join("two/file"), "second").unwrap();
+        assert!(is_told(&mut watch).await);
+    }
+
+    /// As a mounted Secret, and as certbot's `live` folder, which leads to files outside.
+    #[tokio::test]
+    async fn links_in_the_folder_and_what_they_lead_to_are_watched() {
+        let outside = TempDir::new().unwrap();
+        let target = outside.path().join("target");
+        fs::write(&target, "first").unwrap();
+        let steps: [fn(&Path, &Path); 3] = [
+            |_, target| fs::write(target, "second").unwrap(),
+            |_, target| rename_over(target, "second"),
+            |link, _| relink(Path::new("file"), link),
+        ];
+        for step in steps {
+            let (folder, mut watch) = told_only(|folder| {
+                symlink(&target, folder.join("one/link")).unwrap();
+                folder.join("one")
+            });
+            step(&folder.path().join("one/link"), &target);
+            assert!(is_told(&mut watch).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_being_written_is_waited_for() {
+        let (folder, mut watch) = told_only(|folder| folder.join("one"));
+        let mut file = File::create(folder.path().join("one/file")).unwrap();
+        file.write_all(b"one half").unwrap();
+        let half = timeout(PATIENCE / 2, watch.changed()).await;
+        assert!(half.is_err());
+        file.write_all(b", and the other").unwrap();
+        drop(file);
+        assert!(is_told(&mut watch).await);
+    }
+
+    #[tokio::test]
+    async fn it_is_looked_every_now_and_then_although_nothing_was_told() {
+        let (_folder, mut watch) = told_only(|folder| folder.join("one"));
+        watch.anyway = Duration::from_millis(10);
+        assert!(is_told(&mut watch).await);
     }
 }

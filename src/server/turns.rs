@@ -110,7 +110,8 @@ mod tests {
 
     use super::*;
 
-    const LIMIT: Duration = Duration::from_millis(200);
+    // Long enough for a busy machine to keep the steps within it.
+    const LIMIT: Duration = Duration::from_secs(1);
 
     /// Runs a stream that hands out a part again and again, and then asks its service.
     async fn is_dropped_within(parts: u32, then_asks: bool, span: Duration) -> bool {
@@ -138,7 +139,7 @@ mod tests {
         // A slow one takes a part now and then.
         assert!(!is_dropped_within(8, false, LIMIT * 3 / 2).await);
         // A feed on which the service is silent, and a request that is not answered yet.
-        assert!(!is_dropped_within(1, true, LIMIT * 3).await);
-        assert!(!is_dropped_within(0, false, LIMIT * 3).await);
+        assert!(!is_dropped_within(1, true, LIMIT * 2).await);
+        assert!(!is_dropped_within(0, false, LIMIT * 2).await);
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Bench, GRAFANA, GRAFANA_SERVICE, PROVIDER, WIKI, everything};
+use super::{Bench, GRAFANA, GRAFANA_SERVICE, LIMIT, PROVIDER, WIKI, everything};
 
 #[tokio::test]
 async fn an_emptied_file_closes_what_it_held_until_it_is_filled_or_deleted() {
@@ -64,7 +64,7 @@ async fn a_file_is_not_read_before_its_writer_closes_it() {
     let start = Instant::now();
     while !format!("{:?}", bench.policy("demo/grafana")).contains("105, 110, 116") {
         assert!(
-            start.elapsed() < Duration::from_secs(1),
+            start.elapsed() < LIMIT,
             "{:?}",
             bench.policy("demo/grafana")
         );
@@ -85,13 +85,11 @@ async fn a_file_outside_that_a_link_leads_to_is_watched_too() {
     assert_eq!(bench.state("demo/wiki"), "open");
     tokio::time::sleep(Duration::from_millis(200)).await;
     fs::write(&target, WIKI.replace("corp.example", "-")).unwrap();
-    let took = bench.becomes("demo/wiki", "closed").await;
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    bench.becomes("demo/wiki", "closed").await;
     // As editors do.
     fs::write(outside.path().join("new"), WIKI).unwrap();
     fs::rename(outside.path().join("new"), &target).unwrap();
-    let took = bench.becomes("demo/wiki", "open").await;
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    bench.becomes("demo/wiki", "open").await;
 }
 
 #[tokio::test]
@@ -179,17 +177,9 @@ async fn a_mounted_secret_is_rotated_at_once_and_survives_a_moment_of_emptiness(
     // A rotation by rename, and one in place.
     fs::write(secrets.path().join(".new"), "second").unwrap();
     fs::rename(secrets.path().join(".new"), &file).unwrap();
-    until(
-        || secret().as_deref() == Some("second"),
-        Duration::from_secs(1),
-    )
-    .await;
+    until(|| secret().as_deref() == Some("second")).await;
     fs::write(&file, "third\r\n").unwrap();
-    until(
-        || secret().as_deref() == Some("third"),
-        Duration::from_secs(1),
-    )
-    .await;
+    until(|| secret().as_deref() == Some("third")).await;
     // Empty, or out of reach: the value stays, and everybody who is signed in goes on.
     fs::write(&file, "").unwrap();
     tokio::time::sleep(Duration::from_millis(400)).await;
@@ -204,10 +194,10 @@ async fn a_mounted_secret_is_rotated_at_once_and_survives_a_moment_of_emptiness(
     bench.becomes("demo/wiki", "closed").await;
 }
 
-async fn until(holds: impl Fn() -> bool, within: Duration) {
+async fn until(holds: impl Fn() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < within, "not within {within:?}");
+        assert!(start.elapsed() < LIMIT, "not within {LIMIT:?}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

@@ -128,11 +128,14 @@ async fn other_noise_is_closed() {
     bench.connect("wiki.example", &[]).await;
 }
 
+/// Short, and yet longer than a busy machine keeps a client of ours from its turn.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 fn impatient() -> Limits {
     Limits {
-        write_timeout: Duration::from_millis(500),
-        handshake_timeout: Duration::from_millis(300),
-        header_timeout: Duration::from_millis(500),
+        write_timeout: PATIENCE,
+        handshake_timeout: PATIENCE,
+        header_timeout: PATIENCE,
         connections: 2,
         ..Limits::default()
     }
@@ -167,7 +170,7 @@ async fn idle_connections_are_closed_and_busy_ones_are_not() {
 
     let mut sender = bench.http2().await;
     let held = tokio::spawn(sender.send_request(get("/held")));
-    tokio::time::sleep(Duration::from_millis(1200)).await;
+    tokio::time::sleep(PATIENCE * 3 / 2).await;
     bench.release.notify_one();
     let response = timeout(LIMIT, held).await.unwrap().unwrap().unwrap();
     assert_eq!(text(response).await, "HTTP/2.0 /held 127.0.0.1");
@@ -195,7 +198,7 @@ async fn a_client_that_takes_nothing_of_its_answer_gives_its_place_back() {
     third.write_all(request).await.unwrap();
     let mut some = vec![0; 4 * 1024 * 1024];
     for _ in 0..4 {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::time::sleep(PATIENCE / 3).await;
         third.read_exact(&mut some).await.unwrap();
     }
     assert!(rest(&mut third).await.len() > 40 * 1024 * 1024);

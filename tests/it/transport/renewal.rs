@@ -20,13 +20,12 @@ use vestibule::{
 
 use super::{Authority, Bench, Issued, LIMIT, files};
 
-async fn becomes(bench: &Bench, expected: &CertificateDer<'static>) -> Duration {
+async fn becomes(bench: &Bench, expected: &CertificateDer<'static>) {
     let start = Instant::now();
     while bench.shown("wiki.example").await != *expected {
         assert!(start.elapsed() < LIMIT, "the new certificate is not shown");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    start.elapsed()
 }
 
 /// Puts a file in place of another by a rename.
@@ -74,8 +73,7 @@ async fn a_renewed_certificate_counts_without_a_restart_and_open_connections_go_
     let new = bench.authority.issue(&["wiki.example"]);
     rename_over(&bench.path("wiki.pem"), &new.certificate.pem());
     rename_over(&bench.path("wiki.key"), &new.key.serialize_pem());
-    let took = becomes(&bench, new.der()).await;
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    becomes(&bench, new.der()).await;
     let request = b"GET /a HTTP/1.1\r\nhost: wiki.example\r\nconnection: close\r\n\r\n";
     open.write_all(request).await.unwrap();
     let mut answer = String::new();
@@ -118,7 +116,7 @@ async fn links_may_be_swapped_as_certbot_does() {
     let (new, live) = (authority.issue(&["wiki.example"]), live.clone());
     let bench = Bench::with(authority, folder, vec![files], Limits::default()).await;
     renew(&new, 2);
-    assert!(becomes(&bench, new.der()).await < Duration::from_secs(1));
+    becomes(&bench, new.der()).await;
     assert!(live.exists());
 }
 
@@ -146,7 +144,7 @@ async fn a_mounted_secret_may_be_swapped_as_kubernetes_does() {
     let bench = Bench::with(authority, folder, vec![files], Limits::default()).await;
     mount(&new, "..two");
     fs::remove_dir_all(root.join("..one")).unwrap();
-    assert!(becomes(&bench, new.der()).await < Duration::from_secs(1));
+    becomes(&bench, new.der()).await;
 }
 
 #[tokio::test]
