@@ -107,7 +107,7 @@ impl Browser {
 
     /// Waits until the page's text contains this.
     pub async fn shows(&self, text: &str) -> Result<()> {
-        Wait::seconds(20)
+        Wait::seconds(60)
             .until(&format!("the page shows '{text}'"), async || {
                 let shown = match self.text().await {
                     Ok(shown) => shown,
@@ -130,7 +130,7 @@ impl Browser {
         let element = self
             .driver
             .query(By::XPath(path))
-            .wait(Duration::from_secs(10), Duration::from_millis(50))
+            .wait(Duration::from_secs(60), Duration::from_millis(50))
             .first()
             .await;
         let element = match element {

@@ -143,7 +143,7 @@ impl Component {
 
     /// Waits until `/readyz` says so.
     pub async fn ready(&self) -> Result<()> {
-        Wait::seconds(30)
+        Wait::seconds(60)
             .watching(&self.process)
             .until(&format!("{} is ready", self.process.name()), async || {
                 let answer = Visitor::get(self.admin, "admin", "/readyz").send().await?;

@@ -124,7 +124,7 @@ impl<'a> Nginx<'a> {
 /// Waits until no worker of an older configuration takes connections.
 pub(super) async fn loaded(process: &Process, status: SocketAddr, generation: u32) -> Result<()> {
     let wanted = generation.to_string();
-    Wait::seconds(20)
+    Wait::seconds(60)
         .watching(process)
         .until("nginx has loaded its configuration", async || {
             // The master lets old workers go 100 ms after it has started new ones; until then both take connections.

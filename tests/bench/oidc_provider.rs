@@ -149,7 +149,7 @@ impl OidcProvider {
             .argument(settings.to_string())
             .start()?;
         let address = self.address;
-        Wait::seconds(20)
+        Wait::seconds(60)
             .watching(&process)
             .until("the provider answers", async || {
                 let target = "/.well-known/openid-configuration";

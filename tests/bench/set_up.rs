@@ -277,7 +277,7 @@ fn accounts() -> BTreeMap<String, Value> {
 
 /// Waits until the health check of the Compose file would be content.
 async fn healthy(program: &Path, process: &Process, admin: &str) -> Result<()> {
-    Wait::seconds(20)
+    Wait::seconds(60)
         .watching(process)
         .until("vestibule is healthy", async || {
             let mut check = Command::new(program);

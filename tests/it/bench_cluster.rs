@@ -71,7 +71,7 @@ async fn what_an_object_owns_is_collected_when_it_goes() -> Result<()> {
     }]}});
     maps.create(&posted, &from_value(owned)?).await?;
     maps.delete("owner", &DeleteParams::default()).await?;
-    Wait::seconds(30)
+    Wait::seconds(60)
         .until("the owned object is collected", async || {
             ensure!(maps.get_opt("owned").await?.is_none(), "it is still there");
             Ok(())

@@ -135,7 +135,7 @@ fn ingress(namespace: &str, name: &str, host: &str) -> Value {
 
 /// Shows the controller's log when it fails.
 fn wait() -> Wait<'static> {
-    let wait = Wait::seconds(30);
+    let wait = Wait::seconds(60);
     match SHARED.get() {
         Some((_, controller)) => wait.watching(controller.process()),
         None => wait,

@@ -31,7 +31,7 @@ impl Demo {
     }
 
     async fn prints(&self, text: &str) -> Result<()> {
-        Wait::seconds(20)
+        Wait::seconds(60)
             .watching(&self.process)
             .until(&format!("the demo prints '{text}'"), async || {
                 let printed = self.process.printed();
@@ -60,9 +60,9 @@ pub(crate) async fn choose(browser: &Browser, account: &str) -> Result<()> {
     Ok(button.first().await?.click().await?)
 }
 
-/// Reloads until the page shows this: for how long an edit may take.
+/// Reloads until the page shows this.
 pub(crate) async fn soon_shows(browser: &Browser, url: &str, text: &str) -> Result<()> {
-    Wait::seconds(5)
+    Wait::seconds(60)
         .every(Duration::from_millis(100))
         .until(&format!("{url} shows '{text}'"), async || {
             browser.goto(url).await?;

@@ -45,7 +45,7 @@ impl Replica {
     }
 
     async fn until(&self, leads: bool) -> Result<()> {
-        let wait = Wait::seconds(20);
+        let wait = Wait::seconds(60);
         wait.until("leadership changes", async || {
             ensure!(*self.leads.borrow() == leads, "leads is not {leads} yet");
             Ok(())

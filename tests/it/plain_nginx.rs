@@ -82,7 +82,7 @@ impl Vestibule {
 
     /// Waits for a log line with this.
     async fn logs(&self, text: &str) -> Result<()> {
-        Wait::seconds(20)
+        Wait::seconds(60)
             .watching(&self.process)
             .until(&format!("the log says '{text}'"), async || {
                 ensure!(self.process.printed().contains(text), "not yet");

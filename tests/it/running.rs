@@ -119,7 +119,7 @@ spec:
             _service: service,
             _folder: folder,
         };
-        Wait::seconds(30)
+        Wait::seconds(60)
             .watching(&running.process)
             .until("it serves", async || {
                 ensure!(running.check().await?.status == 200, "not yet");

@@ -101,7 +101,7 @@ async fn an_annotation_protects_an_ingress_and_false_undoes_all_of_it() -> Resul
     assert_eq!(start.status, 302, "{}", start.body);
 
     site.annotate(&["vestibule.dev/protect=false"]).await?;
-    Wait::seconds(10)
+    Wait::seconds(60)
         .until("everything is undone", async || {
             let left = annotations(&site).await?;
             for key in NGINX_KEYS {
@@ -205,7 +205,7 @@ spec:
     // A change of the policy counts on the next request.
     wiki.annotate(&["vestibule.dev/allowed-email-domains=other.example"])
         .await?;
-    Wait::seconds(5)
+    Wait::seconds(60)
         .until("bob may not enter the wiki any more", async || {
             bob.goto(&format!("https://{}/", wiki.host)).await?;
             let page = bob.text().await?;

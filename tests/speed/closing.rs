@@ -113,7 +113,7 @@ async fn annotate(api: &Api<Ingress>, protect: &str) -> Result<()> {
 
 /// Waits until Traefik answers so, asking every two milliseconds; when the first such answer came.
 async fn until(traefik: &Traefik, wanted: impl Fn(u16) -> bool) -> Result<Instant> {
-    Wait::seconds(20)
+    Wait::seconds(60)
         .every(Duration::from_millis(2))
         .until("Traefik follows", async || {
             let answer = Visitor::get(traefik.http(), HOST, "/")

@@ -174,7 +174,7 @@ async fn ready(address: SocketAddr, authority: &Path) -> Result<()> {
     let client = reqwest::Client::builder()
         .tls_certs_only([reqwest::Certificate::from_pem(&certificate)?])
         .no_proxy()
-        .timeout(Duration::from_secs(2))
+        .timeout(Duration::from_secs(10))
         .build()?;
     let answer = client
         .get(format!("https://{address}/readyz"))

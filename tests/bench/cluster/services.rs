@@ -13,7 +13,7 @@ impl Cluster {
         self.services_policy
             .get_or_try_init(async || {
                 self.apply(POLICY).await?;
-                Wait::seconds(30)
+                Wait::seconds(60)
                     .until("the policy of the bench is in force", async || {
                         let dry_run = [
                             "create",

@@ -123,7 +123,7 @@ async fn slow_clients_cannot_pin_the_check_itself() -> Result<()> {
         ensure!(slowest < Duration::from_secs(5), "a check took {slowest:?}");
     }
     // Those that nobody asks to give way end by themselves; as long as the ones before count, some still give way.
-    Wait::seconds(20)
+    Wait::seconds(60)
         .until("the clients before have gone", async || {
             let open = running.metric("connections{listener=\"auth\"}").await?;
             ensure!(open <= 10.0, "{open} connections are open");
@@ -132,7 +132,7 @@ async fn slow_clients_cannot_pin_the_check_itself() -> Result<()> {
         .await?;
     let held = opened(running.check, 50, b"GET /oauth2/auth HT").await?;
     let late = "connections_ended_early_total{listener=\"auth\",reason=\"headers_late\"}";
-    Wait::seconds(20)
+    Wait::seconds(60)
         .until("their headers are late", async || {
             let value = running.metric(late).await?;
             ensure!(value >= 50.0, "{value} were late");
@@ -201,7 +201,7 @@ async fn bodies_that_trickle_hold_nobody_up() -> Result<()> {
     let slowest = running.checks(20).await?;
     ensure!(slowest < Duration::from_secs(5), "a check took {slowest:?}");
     ensure!(running.visit().await?.status == 200);
-    Wait::seconds(20)
+    Wait::seconds(60)
         .until("bodies stall", async || {
             let stalled = "front_door_stopped_total{reason=\"body_stalled\"}";
             let value = running.metric(stalled).await?;

@@ -190,7 +190,7 @@ impl Tenant {
 
     pub(super) async fn until_ready(&self, name: &str, status: &str, reason: &str) -> Result<()> {
         let wanted = format!("{status} {reason}");
-        Wait::seconds(30)
+        Wait::seconds(60)
             .until(&format!("{name} says {wanted}"), async || {
                 let said = self.ready(name).await?;
                 ensure!(said == wanted, "it says {said}");

@@ -70,7 +70,7 @@ impl Applications {
             _nginx: nginx,
         };
         for (name, address) in &applications.addresses {
-            Wait::seconds(20)
+            Wait::seconds(60)
                 .every(Duration::from_millis(50))
                 .until(&format!("{name} serves files"), async || {
                     let answer = raw::get(*address, "files", b"/pub/x", &[]).await?;

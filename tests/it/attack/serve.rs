@@ -129,7 +129,7 @@ impl Serve {
                 .argument(format!("--tls-key={}", certificate.key.display()));
         }
         let process = start.start()?;
-        Wait::seconds(20)
+        Wait::seconds(60)
             .watching(&process)
             .until("vestibule serves", async || {
                 let answer = Visitor::get(admin, "localhost", "/readyz").send().await?;

@@ -88,7 +88,7 @@ spec:
         for (door, address) in &doors {
             let what = format!("{door} asks for {asked}");
             let mut tries = 0;
-            Wait::seconds(30)
+            Wait::seconds(60)
                 .until(&what, async || {
                     tries += 1;
                     let answer = raw::get(*address, &asked, b"/", &[]).await?;

@@ -165,7 +165,7 @@ async fn returns(ground: &Ground) -> Result<()> {
 }
 
 async fn is_told(tenant: &Tenant, ingress: &str) -> Result<()> {
-    Wait::seconds(20)
+    Wait::seconds(60)
         .until("the tenant is told", async || {
             let events = tenant.events("Ingress", ingress).await?;
             ensure!(

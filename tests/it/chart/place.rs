@@ -72,7 +72,7 @@ impl Place {
         let controller = self.controller().await?;
         let ingresses: Api<Ingress> = Api::namespaced(controller.clone(), self.namespace.name());
         let services = self.protected_services(controller);
-        Wait::seconds(30)
+        Wait::seconds(60)
             .until("the admission policies are in force", async || {
                 let stamped = self.ingresses.create(&posted, &opted_in).await?;
                 annotation(&stamped, AUTH_URL).context("no Ingress is stamped")?;

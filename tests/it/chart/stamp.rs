@@ -169,7 +169,7 @@ async fn the_policy_stamps_the_very_ingresses_and_values_that_the_controller_wou
     for object in stamp {
         place.cluster.apply(&object.to_string()).await?;
     }
-    Wait::seconds(30)
+    Wait::seconds(60)
         .until("the second policy is in force", async || {
             let probe = place
                 .dry_run("blue", &json!({"vestibule.dev/protect": "true"}))

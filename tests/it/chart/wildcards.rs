@@ -59,7 +59,7 @@ async fn wildcards_and_the_like_are_for_the_namespaces_that_the_chart_names() ->
             }
         };
     let wildcard = rules(&["*.new.test"]);
-    Wait::seconds(30)
+    Wait::seconds(60)
         .until("the policy is in force", async || {
             let refused = refused(tenant, "probe", &wildcard, &none).await;
             // What is there already may stay as it is.

@@ -65,7 +65,7 @@ async fn nobody_else_reaches_it(set_up: &SetUp, jupyterlab: &JupyterLab) -> Resu
     let answer = set_up.visit(APP, "/api/ann-was-here")?;
     let answer = answer.header("cookie", &ann).send().await?;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
-    Wait::seconds(20)
+    Wait::seconds(60)
         .until("JupyterLab has logged ann's request", async || {
             ensure!(jupyterlab.log().contains("ann-was-here"));
             Ok(())

@@ -23,7 +23,7 @@ async fn leads(component: &Component) -> Result<bool> {
 async fn the_second_controller_takes_over_when_the_first_dies_or_leaves() -> Result<()> {
     let stage = Stage::new(&[]).await?;
     let one = stage.installation.controller().await?;
-    Wait::seconds(30)
+    Wait::seconds(60)
         .until("the first leads", async || {
             ensure!(leads(&one).await?, "it does not");
             Ok(())
@@ -38,7 +38,7 @@ async fn the_second_controller_takes_over_when_the_first_dies_or_leaves() -> Res
     ensure!(!written.contains("vestibule_reconcile_total{"), "{written}");
 
     one.process().signal("KILL")?;
-    Wait::seconds(40)
+    Wait::seconds(60)
         .until("the second leads", async || {
             ensure!(leads(&two).await?, "it does not");
             Ok(())
@@ -52,7 +52,7 @@ async fn the_second_controller_takes_over_when_the_first_dies_or_leaves() -> Res
     let status = two.process().stop(Duration::from_secs(10))?;
     ensure!(status.success(), "{status}");
     let three = stage.installation.controller().await?;
-    Wait::seconds(5)
+    Wait::seconds(10)
         .until("the third leads", async || {
             ensure!(leads(&three).await?, "it does not");
             Ok(())
@@ -70,7 +70,7 @@ async fn the_session_keys_are_made_once_and_never_overwritten() -> Result<()> {
         stage.installation.controller(),
         stage.installation.controller()
     )?;
-    let made = Wait::seconds(20)
+    let made = Wait::seconds(60)
         .until("the keys are there", async || Ok(secrets.get(name).await?))
         .await?;
     let data = made.data.clone().unwrap_or_default();
@@ -84,7 +84,7 @@ async fn the_session_keys_are_made_once_and_never_overwritten() -> Result<()> {
         .secret(NAMESPACE, name, &[("keyring.json", "{}")])
         .await?;
     let three = stage.installation.controller().await?;
-    Wait::seconds(20)
+    Wait::seconds(60)
         .until("the controller says what is wrong", async || {
             let log = three.process().printed();
             ensure!(log.contains("holds no usable session keys"), "{log}");
@@ -159,7 +159,7 @@ async fn a_controller_outlives_an_api_server_that_does_not_answer() -> Result<()
     site.opt_in().await?;
     site.until_ready().await?;
     stage.cluster.halt_api_server()?;
-    Wait::seconds(20)
+    Wait::seconds(60)
         .until("it does not claim to lead", async || {
             ensure!(!leads(&controller).await?, "it does");
             Ok(())

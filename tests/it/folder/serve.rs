@@ -77,7 +77,7 @@ async fn what_is_in_force_is_shown_and_what_is_broken_stays_closed() -> Result<(
         let answer = Visitor::get(admin, "localhost", "/status").send().await?;
         Ok(serde_json::from_str(&answer.body)?)
     };
-    let wait = || Wait::seconds(10).watching(&serve);
+    let wait = || Wait::seconds(60).watching(&serve);
     let shown = wait().until("it shows its status", status).await?;
     for (at, name) in ["clearml", "pgweb"].into_iter().enumerate() {
         let service = &shown["protectedServices"][at];

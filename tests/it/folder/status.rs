@@ -38,7 +38,7 @@ async fn the_status_of_a_provider_is_what_asking_it_has_shown() -> Result<()> {
     let lines = ["Sec-Fetch-Mode: navigate"];
     let page = raw::get(running.door, HOST, b"/oauth2/start?rd=/x", &lines).await?;
     assert_eq!(page.status, 503);
-    let wait = Wait::seconds(20);
+    let wait = Wait::seconds(60);
     let provider = wait
         .until("the failure is shown", async || {
             let provider = shown(&running).await?;

@@ -82,7 +82,7 @@ async fn both_directions_stream_while_the_request_is_still_being_sent() {
         while !seen.contains(word) {
             let mut buffer = [0; 1024];
             let reading = stream.read(&mut buffer);
-            let read = tokio::time::timeout(Duration::from_secs(5), reading)
+            let read = tokio::time::timeout(Duration::from_secs(60), reading)
                 .await
                 .unwrap()
                 .unwrap();

@@ -84,7 +84,7 @@ async fn a_session_counts_on_its_host_alone_and_a_policy_counts_at_once() -> Res
     assert_eq!(set_up.page(CONCOURSE, "/", &ann).await?.status, 302);
 
     let becomes = async |wanted: u16, what: &str| {
-        let wait = Wait::seconds(5);
+        let wait = Wait::seconds(60);
         wait.until(what, async || {
             let status = set_up.page(PGWEB, "/", &ann).await?.status;
             ensure!(status == wanted, "{status}");

@@ -93,7 +93,7 @@ async fn refused_by_host(vestibule: &Vestibule) -> Result<Value> {
 }
 
 async fn becomes(vestibule: &Vestibule, host: &str, path: &str, expected: u16) -> Result<()> {
-    Wait::seconds(20)
+    Wait::seconds(60)
         .until(
             &format!("{host}{path} is answered {expected}"),
             async || {

@@ -295,7 +295,7 @@ async fn whoever_takes_a_share_of_a_host_gains_no_session_of_it() -> Result<()> 
 }
 
 async fn told(tenant: &Tenant, ingress: &str) -> Result<()> {
-    crate::bench::Wait::seconds(20)
+    crate::bench::Wait::seconds(60)
         .until("the tenant is told", async || {
             let events = tenant.events("Ingress", ingress).await?;
             ensure!(
