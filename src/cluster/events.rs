@@ -23,6 +23,9 @@ use crate::clock::Clock;
 /// `reportingController` of every Event.
 pub const REPORTING_CONTROLLER: &str = "vestibule.dev/controller";
 
+/// `action` of every Event: what the controller was doing.
+const ACTION: &str = "Protect";
+
 /// The API server keeps Events for an hour unless told otherwise.
 const KEPT: Duration = Duration::from_secs(3600);
 
@@ -35,13 +38,20 @@ pub struct Notice {
     /// The object whose owner should know; with its uid, since `kubectl describe` looks for that.
     pub regarding: ObjectReference,
     /// Whether something is wrong.
-    pub is_warning: bool,
+    pub kind: EventType,
     /// CamelCase, as in the condition.
     pub reason: Arc<str>,
-    /// What the controller was doing, CamelCase.
-    pub action: &'static str,
     /// A sentence with what happened and what to do next.
     pub note: Arc<str>,
+}
+
+/// The `type` of an Event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventType {
+    /// Something went as it should.
+    Normal,
+    /// Something is wrong.
+    Warning,
 }
 
 /// Writes Events, and remembers what it said.
@@ -121,26 +131,35 @@ impl Reporter {
         Event {
             metadata: ObjectMeta {
                 // A cluster-scoped object's Events live in `default`, where kubectl looks for them.
-                namespace: Some(regarding.namespace.clone().unwrap_or("default".into())),
+                namespace: Some(
+                    regarding
+                        .namespace
+                        .clone()
+                        .unwrap_or_else(|| "default".into()),
+                ),
                 name: Some(event_name(notice)),
                 ..ObjectMeta::default()
             },
             event_time: now.map(MicroTime),
-            type_: Some(
-                if notice.is_warning {
-                    "Warning"
-                } else {
-                    "Normal"
-                }
-                .into(),
-            ),
+            type_: Some(notice.kind.as_str().into()),
             reason: Some(cut(&notice.reason, 128).into()),
-            action: Some(notice.action.into()),
+            action: Some(ACTION.into()),
             note: Some(cut(&notice.note, NOTE_LIMIT).into()),
             regarding: Some(regarding.clone()),
             reporting_controller: Some(REPORTING_CONTROLLER.into()),
             reporting_instance: Some(self.instance.to_string()),
             ..Event::default()
+        }
+    }
+}
+
+// === impl EventType ===
+
+impl EventType {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::Warning => "Warning",
         }
     }
 }
@@ -189,9 +208,8 @@ mod tests {
                 uid: Some("1-2-3".into()),
                 ..ObjectReference::default()
             },
-            is_warning: true,
+            kind: EventType::Warning,
             reason: "AnnotationConflict".into(),
-            action: "Protect",
             note: note.into(),
         }
     }

@@ -3,14 +3,11 @@
 //!
 //! Nothing follows from half a world: until every kind has been listed once, changes are only taken in.
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+mod desk;
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use tokio::{
     runtime::Handle,
@@ -20,9 +17,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::desk::{Desk, News, news};
 use super::{
     apply::{Answered, Writer, Written},
-    events::{Notice, Reporter},
+    events::{EventType, Reporter},
     metrics::{HostCounts, Kind, Metrics},
     projections::{Seen, StatusSeen},
     secrets,
@@ -36,7 +34,7 @@ use crate::{
     clock::Clock,
     published::{KeyRing, Table},
     resolve::{Change, Problem, Resolution, Settings, Unit},
-    resource::{GROUP, ObjectRef, VERSION},
+    resource::ObjectRef,
 };
 
 /// What a process watches the cluster for.
@@ -70,14 +68,8 @@ pub struct Running {
 /// Changes that are taken in before anything is worked out, at most.
 const BATCH: usize = 512;
 
-/// A new leader has the problems of the whole cluster to tell.
-const EVENTS_IN_WAITING: usize = 16 * 1024;
-
 /// How often everything that is still to be written is looked at again, although nothing happened.
 const RESYNC: Duration = Duration::from_secs(60);
-
-/// How long a provider may wait for the news of its Secret before it is judged without.
-const SECRET_PATIENCE: Duration = Duration::from_secs(2);
 
 struct Source {
     resolution: Resolution,
@@ -87,15 +79,8 @@ struct Source {
     table: Arc<ArcSwap<Table>>,
     /// Kinds that have not been listed yet.
     unlisted: HashSet<Kind>,
+    /// A controller's.
     desk: Option<Desk>,
-    secrets: SecretsInUse,
-}
-
-/// What only a controller has.
-struct Desk {
-    leads: watch::Receiver<bool>,
-    writer: Writer,
-    notices: mpsc::Sender<Notice>,
 }
 
 /// Why the task goes round.
@@ -103,15 +88,7 @@ enum Turn {
     Changes,
     Due,
     Resync,
-    Written(Box<Written>),
-    Hands,
-}
-
-/// Which Secrets are asked about, and which have been answered for.
-struct SecretsInUse {
-    names: watch::Sender<BTreeSet<Arc<str>>>,
-    answered: HashSet<Arc<str>>,
-    waiting_since: Option<Instant>,
+    Desk(News),
 }
 
 /// Starts watching. The settings must be those of the role.
@@ -127,7 +104,6 @@ pub fn start(
     let table = Arc::new(ArcSwap::from_pointee(Table::default()));
     let (key_ring_sender, key_ring) = watch::channel(None);
     let (ready_sender, ready) = watch::channel(false);
-    let (names, asked) = watch::channel(BTreeSet::new());
     let (changes, inbox) = mpsc::channel(BATCH);
     let stop = stop.child_token();
     let installation = Arc::clone(&settings.installation);
@@ -143,28 +119,13 @@ pub fn start(
     );
     let desk = match role {
         Role::Auth { .. } => None,
-        Role::Controller {
-            mut leads,
-            identity,
-        } => {
-            // Whoever leads already must be noticed too.
-            leads.mark_changed();
-            let poll = secrets::poll(
-                client.clone(),
-                installation.namespace.clone(),
-                asked,
-                changes,
-            );
-            tokio::spawn(stop.clone().run_until_cancelled_owned(poll));
-            let (notices, told) = mpsc::channel(EVENTS_IN_WAITING);
+        Role::Controller { leads, identity } => {
+            let namespace = Arc::clone(&installation.namespace);
+            let secrets = secrets::look_after(client.clone(), namespace, changes, &stop);
             let reporter = Reporter::new(client.clone(), &identity, clock.clone());
-            tokio::spawn(stop.clone().run_until_cancelled_owned(tell(reporter, told)));
             let pen = Pen::new(client, &installation.instance);
-            Some(Desk {
-                leads,
-                writer: Writer::new(installation, pen, metrics.clone(), clock),
-                notices,
-            })
+            let writer = Writer::new(installation, pen, metrics.clone(), clock);
+            Some(Desk::new(leads, writer, secrets, reporter, &stop))
         }
     };
     let source = Source {
@@ -175,11 +136,6 @@ pub fn start(
         table: Arc::clone(&table),
         unlisted: watched,
         desk,
-        secrets: SecretsInUse {
-            names,
-            answered: HashSet::new(),
-            waiting_since: None,
-        },
     };
     // A thread of its own: a change that concerns thousands of services takes longer than a check may wait. It comes to
     // its end by `stop`.
@@ -190,12 +146,6 @@ pub fn start(
         key_ring,
         ready,
         task,
-    }
-}
-
-async fn tell(mut reporter: Reporter, mut notices: mpsc::Receiver<Notice>) {
-    while let Some(notice) = notices.recv().await {
-        reporter.tell(&notice).await;
     }
 }
 
@@ -216,7 +166,7 @@ impl Source {
             let next = async {
                 tokio::select! {
                     _ = inbox.recv_many(&mut batch, BATCH) => Turn::Changes,
-                    turn = next_turn(self.desk.as_mut()) => turn,
+                    news = news(self.desk.as_mut()) => Turn::Desk(news),
                     _ = resync.tick() => Turn::Resync,
                     () = sleep_until(wake) => Turn::Due,
                 }
@@ -228,8 +178,8 @@ impl Source {
             match turn {
                 Turn::Changes | Turn::Due => {}
                 Turn::Resync => self.want_everything(),
-                Turn::Written(written) => self.take_in_answer(*written),
-                Turn::Hands => self.change_hands(),
+                Turn::Desk(News::Written(written)) => self.take_in_answer(*written),
+                Turn::Desk(News::Hands) => self.change_hands(),
             }
             for told in batch.drain(..) {
                 self.take_in(told);
@@ -266,14 +216,11 @@ impl Source {
         if let Some(status) = seen.status {
             self.take_in_status(status);
         }
-        match seen.change {
-            Some(Change::Secret(name, values)) => {
-                self.secrets.answered.insert(Arc::clone(&name));
-                self.resolution.apply(Change::Secret(name, values));
-            }
-            Some(change) => self.resolution.apply(change),
-            None => {}
+        let Some(change) = seen.change else { return };
+        if let (Change::Secret(name, _), Some(desk)) = (&change, &mut self.desk) {
+            desk.secrets.answered(name);
         }
+        self.resolution.apply(change);
     }
 
     /// A status that somebody else changed is written anew.
@@ -298,23 +245,11 @@ impl Source {
         if !self.unlisted.is_empty() {
             return false;
         }
-        if self.desk.is_none() {
+        let Some(desk) = &mut self.desk else {
             return true;
-        }
-        let in_use: BTreeSet<_> = self.resolution.world().secrets_in_use().cloned().collect();
-        let whole = in_use
-            .iter()
-            .all(|name| self.secrets.answered.contains(name));
-        self.secrets.answered.retain(|name| in_use.contains(name));
-        self.secrets
-            .names
-            .send_if_modified(|asked| std::mem::replace(asked, in_use.clone()) != in_use);
-        if whole {
-            self.secrets.waiting_since = None;
-            return true;
-        }
-        let since = *self.secrets.waiting_since.get_or_insert_with(Instant::now);
-        since.elapsed() >= SECRET_PATIENCE
+        };
+        let in_use = self.resolution.world().secrets_in_use();
+        desk.secrets.are_known(in_use.cloned().collect())
     }
 
     fn settle(&mut self) {
@@ -326,7 +261,7 @@ impl Source {
             if let Unit::ProtectedService(key) = unit {
                 self.host_counts.count(key, plans, &self.metrics);
             }
-            if let Some(desk) = self.desk.as_mut().filter(|desk| *desk.leads.borrow()) {
+            if let Some(desk) = self.desk.as_mut().filter(|desk| desk.leads()) {
                 let world = self.resolution.world();
                 desk.writer.want(unit, plans, world, &self.statuses);
             }
@@ -338,7 +273,7 @@ impl Source {
 
     /// Whatever is still to be written for a unit.
     fn want(&mut self, unit: &Unit) {
-        let Some(desk) = self.desk.as_mut().filter(|desk| *desk.leads.borrow()) else {
+        let Some(desk) = self.desk.as_mut().filter(|desk| desk.leads()) else {
             return;
         };
         if let Some(result) = self.resolution.result(unit) {
@@ -349,7 +284,7 @@ impl Source {
     }
 
     fn want_everything(&mut self) {
-        let Some(desk) = self.desk.as_mut().filter(|desk| *desk.leads.borrow()) else {
+        let Some(desk) = self.desk.as_mut().filter(|desk| desk.leads()) else {
             return;
         };
         let world = self.resolution.world();
@@ -359,7 +294,7 @@ impl Source {
     }
 
     fn start_writes(&mut self) {
-        if let Some(desk) = self.desk.as_mut().filter(|desk| *desk.leads.borrow()) {
+        if let Some(desk) = self.desk.as_mut().filter(|desk| desk.leads()) {
             desk.writer.start(self.resolution.world(), &self.statuses);
         }
     }
@@ -367,9 +302,8 @@ impl Source {
     /// A new leader takes up everything that is to be done and said; an old one drops it.
     fn change_hands(&mut self) {
         let Some(desk) = &mut self.desk else { return };
-        let leads = *desk.leads.borrow_and_update();
+        let leads = desk.change_hands();
         self.metrics.leader.set(i64::from(leads));
-        desk.writer.stand_down();
         if leads {
             self.want_everything();
             let problems: Vec<Problem> = self.resolution.problems().cloned().collect();
@@ -398,7 +332,8 @@ impl Source {
                 )
             };
             tracing::info!(%ingress, "{note}");
-            self.notify(&ObjectRef::Ingress(ingress), false, reason, note);
+            let (ingress, world) = (ObjectRef::Ingress(ingress), self.resolution.world());
+            desk.notify(&ingress, world, EventType::Normal, reason, note);
         }
     }
 
@@ -419,82 +354,25 @@ impl Source {
             message,
             ..
         } = problem;
-        let leads = self.desk.as_ref().is_some_and(|desk| *desk.leads.borrow());
-        if !leads {
-            tracing::debug!(%object, %reason, "{message}");
-            return;
+        match self.desk.as_ref().filter(|desk| desk.leads()) {
+            Some(desk) => {
+                tracing::warn!(%object, %reason, "{message}");
+                desk.tell(problem, self.resolution.world());
+            }
+            None => tracing::debug!(%object, %reason, "{message}"),
         }
-        tracing::warn!(%object, %reason, "{message}");
-        self.notify(object, true, reason.as_str(), message);
-    }
-
-    fn notify(&self, object: &ObjectRef, is_warning: bool, reason: &str, note: &str) {
-        let (Some(desk), Some(regarding)) = (&self.desk, self.reference(object)) else {
-            return;
-        };
-        let notice = Notice {
-            regarding,
-            is_warning,
-            reason: reason.into(),
-            action: "Protect",
-            note: note.into(),
-        };
-        if desk.notices.try_send(notice).is_err() {
-            tracing::warn!(%object, reason, "too many Events at once; this one is dropped");
-        }
-    }
-
-    /// The object with its uid; `None` if it is gone, and with it whoever would read the Event.
-    fn reference(&self, object: &ObjectRef) -> Option<ObjectReference> {
-        let world = self.resolution.world();
-        let (api_version, uid) = match object {
-            ObjectRef::Ingress(key) => (
-                "networking.k8s.io/v1".to_owned(),
-                world.ingress(key)?.uid.to_string(),
-            ),
-            ObjectRef::ProtectedService(key) => (
-                format!("{GROUP}/{VERSION}"),
-                world.service(key)?.uid.to_string(),
-            ),
-            ObjectRef::IdentityProvider(name) => (
-                format!("{GROUP}/{VERSION}"),
-                world.provider(name)?.uid.to_string(),
-            ),
-        };
-        Some(ObjectReference {
-            api_version: Some(api_version),
-            kind: Some(object.kind().to_owned()),
-            namespace: object.namespace().map(ToOwned::to_owned),
-            name: Some(object.name().to_owned()),
-            uid: Some(uid),
-            ..ObjectReference::default()
-        })
     }
 
     fn next_wake(&self) -> Instant {
         let now = Instant::now();
-        let writes = self.desk.as_ref().and_then(|desk| desk.writer.next_due());
-        let patience = self
-            .secrets
-            .waiting_since
-            .and_then(|since| since.checked_add(SECRET_PATIENCE))
-            .filter(|end| *end > now);
+        let desk = self.desk.as_ref();
+        let writes = desk.and_then(|desk| desk.writer.next_due());
+        let patience = desk.and_then(|desk| desk.secrets.patience_ends());
         let idle = now.checked_add(RESYNC);
-        [writes, patience, idle]
+        [writes, patience.filter(|end| *end > now), idle]
             .into_iter()
             .flatten()
             .min()
             .unwrap_or(now)
-    }
-}
-
-/// What the writer or the Lease has to say; never anything where there is neither.
-async fn next_turn(desk: Option<&mut Desk>) -> Turn {
-    let Some(desk) = desk else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        written = desk.writer.ended() => Turn::Written(Box::new(written)),
-        Ok(()) = desk.leads.changed() => Turn::Hands,
     }
 }
