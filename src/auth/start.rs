@@ -51,9 +51,6 @@ pub(super) async fn by_host(
     body: Body,
 ) -> Response {
     read_to_its_end(&asked, body).await;
-    if endpoint.installation.auth_host.as_ref() == Some(&asked.host) {
-        return at_auth_host(&endpoint, &asked).await;
-    }
     start(&endpoint, &asked, None).await
 }
 
@@ -69,6 +66,10 @@ async fn read_to_its_end(asked: &Asked, mut body: Body) {
 }
 
 async fn start(endpoint: &Endpoint, asked: &Asked, named: Option<ServiceId>) -> Response {
+    // A wildcard may cover it: its owner's words have no place there, nor has a session for that service alone.
+    if endpoint.gate.is_auth_host(asked.host.as_str()) {
+        return at_auth_host(endpoint, asked).await;
+    }
     let show = |page: Page| page.answer(endpoint, asked.audience, &asked.request_id);
     let table = endpoint.table.load_full();
     let Some(entry) = table.host(&asked.host) else {

@@ -248,6 +248,35 @@ async fn an_auth_host_that_others_see_the_cookies_of_hands_nobody_off() {
 }
 
 #[tokio::test]
+async fn no_service_has_a_page_on_the_auth_host_though_its_wildcard_covers_it() {
+    let bench = Bench::new(Some("auth.example"));
+    let mut tenant = service("w", corp());
+    tenant.hosts = vec![HostPattern::parse("*.example").unwrap()];
+    tenant.denied.message = Some("Send me your password".into());
+    let entry = HostEntry {
+        pattern: tenant.hosts[0].clone(),
+        services: vec![tenant.id.clone()],
+        no_sessions: None,
+        routes: vec![],
+        named_groups: vec![],
+        named_claims: vec![],
+    };
+    bench.change(&Published::Host(Arc::new(entry)));
+    bench.change(&Published::Service(Arc::new(tenant)));
+    for who in [None, Some(bob()), Some(ann())] {
+        let cookie = who.map(|who| bench.session("auth.example", &who));
+        let cookie = cookie.unwrap_or_default();
+        for name in ["team/w", "team/a"] {
+            let path = format!("/oauth2/start/{name}?m=GET&rd=%2F");
+            let reply = bench.navigate("auth.example", &path, &cookie).await;
+            assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{}", reply.body);
+            assert!(!reply.body.contains("password"), "{}", reply.body);
+            assert!(location(&reply).is_empty() && reply.cookies().is_empty());
+        }
+    }
+}
+
+#[tokio::test]
 async fn another_site_cannot_sign_people_out_with_a_link_or_a_form() {
     let bench = Bench::new(None);
     let cookie = bench.session("a.example", &ann());
