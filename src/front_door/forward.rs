@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode, Version,
-    header::{ACCEPT, CONNECTION, CONTENT_LENGTH, EXPECT, TE, UPGRADE},
+    header::{ACCEPT, CONNECTION, CONTENT_LENGTH, EXPECT, TE, TRANSFER_ENCODING, UPGRADE},
 };
 use hyper::body::{Body as _, Incoming};
 
@@ -104,6 +104,7 @@ impl Inner {
         identity: Option<IdentityHeaders>,
     ) {
         let peer = request.extensions().get::<Peer>().copied();
+        let has_a_body = !request.body().is_end_stream();
         let headers = request.headers_mut();
         let trusted = &self.settings.trusted_proxies;
         let path = peer.map(|Peer(peer)| Path::of(headers, peer.ip(), trusted));
@@ -114,6 +115,10 @@ impl Inner {
         headers::strip_our_cookies(headers);
         // It is met here: the body is asked for when the service is there to take it.
         headers.remove(EXPECT);
+        // hyper would drop the body of a GET whose length nobody said.
+        if has_a_body && !headers.contains_key(CONTENT_LENGTH) {
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
         if takes_trailers {
             headers.insert(TE, HeaderValue::from_static("trailers"));
             headers.insert(CONNECTION, HeaderValue::from_static("te"));

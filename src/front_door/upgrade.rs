@@ -90,8 +90,9 @@ fn protocols(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
+/// By any version or draft (`h2c-14`, `HTTP-draft-09/2.0`).
 fn is_http(protocol: &str) -> bool {
-    let name = protocol.split('/').next().unwrap_or(protocol).trim();
+    let name = protocol.split(['/', '-']).next().unwrap_or(protocol).trim();
     ["h2c", "h2", "h3", "http", "https", "tls"]
         .iter()
         .any(|http| name.eq_ignore_ascii_case(http))
@@ -169,6 +170,8 @@ mod tests {
             read("h2c, websocket,SPDY/3.1 , HTTP/2.0"),
             ["websocket", "SPDY/3.1"]
         );
-        assert!(read("H2C").is_empty() && read("TLS/1.0").is_empty() && read(",").is_empty());
+        for none in ["H2C", "h2c-14", "HTTP-draft-09/2.0", "TLS/1.0", ","] {
+            assert!(read(none).is_empty(), "{none}");
+        }
     }
 }

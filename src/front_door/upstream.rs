@@ -24,7 +24,7 @@ use crate::session;
 /// Every service, by address.
 pub(super) struct Upstreams {
     pooled: Client<Dial, Upload>,
-    /// A new connection for each request.
+    /// A new connection for each request, and for no other.
     fresh: Client<Dial, Upload>,
     response_timeout: Duration,
     /// This process in `Via` (RFC 9110 §7.6.3), by which it knows a request it has sent itself.
@@ -81,8 +81,12 @@ impl Upstreams {
 
         let again = copy_to_repeat(&request);
         let progress = request.body().progress();
+        let client = match signs_its_connection_in(request.headers()) {
+            true => &self.fresh,
+            false => &self.pooled,
+        };
         let sent = self
-            .wait(self.pooled.request(request), progress, admission)
+            .wait(client.request(request), progress, admission)
             .await;
         // A request that no octet of was sent is sent again by the client itself. Between that and an answer lies the
         // service that closes an idle connection at the very moment we use it.
@@ -144,6 +148,18 @@ impl Upstreams {
             .filter_map(|line| line.to_str().ok())
             .any(|line| line.contains(&self.via))
     }
+}
+
+/// Whether what follows on the same connection is taken for the same person's (RFC 4559 §6): with these schemes servers
+/// sign in the connection, and people share those to a service.
+fn signs_its_connection_in(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::AUTHORIZATION).iter();
+    let mut schemes = lines.filter_map(|line| line.as_bytes().split(|octet| *octet == b' ').next());
+    schemes.any(|scheme| {
+        [&b"ntlm"[..], b"negotiate"]
+            .iter()
+            .any(|one| scheme.eq_ignore_ascii_case(one))
+    })
 }
 
 /// What may be sent twice without doing anything twice: a safe method (RFC 9110 §9.2.1), no body, no upgrade.

@@ -9,7 +9,7 @@ use vestibule::{
 
 use super::{
     bench::{Bench, HOST, values},
-    recorder::{Recorder, Then},
+    recorder::{OK, Recorder, Then},
 };
 
 #[tokio::test]
@@ -182,4 +182,31 @@ async fn caches_and_browsers_are_told_what_keeps_sessions_apart() {
         "{seen}"
     );
     assert!(!seen.contains("\"*\""), "{seen}");
+}
+
+/// To a service that signs connections in, whoever comes next on one is the person before.
+#[tokio::test]
+async fn nobody_comes_to_a_service_on_a_connection_that_somebody_signed_in() {
+    let service = Recorder::start(&[Then::Answer(OK)]).await;
+    let bench = Bench::before(&service.address.to_string()).await;
+    let credentials = ["Negotiate YIIx", "NTLM TlRMTVNTUAAB", "nTLM TlRMTVNTUAAD"];
+    for credentials in credentials {
+        let lines = [
+            "host: open.example",
+            &format!("authorization: {credentials}"),
+        ];
+        assert_eq!(bench.get("/", &lines).await.status, 200);
+        for _ in 0..2 {
+            let seen = bench.get("/", &["host: open.example"]).await;
+            assert_eq!(seen.status, 200);
+        }
+    }
+    let connections = service.by_connection();
+    let signed_in = |request: &String| request.contains("authorization: n");
+    let those: Vec<_> = connections
+        .iter()
+        .filter(|requests| requests.iter().any(|it| signed_in(&it.to_lowercase())))
+        .collect();
+    assert_eq!(those.len(), credentials.len());
+    assert!(those.iter().all(|it| it.len() == 1), "{connections:#?}");
 }

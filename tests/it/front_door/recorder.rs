@@ -73,6 +73,15 @@ impl Recorder {
             .collect()
     }
 
+    /// The same, connection by connection.
+    pub(super) fn by_connection(&self) -> Vec<Vec<String>> {
+        let connections = self.connections.lock().unwrap();
+        connections
+            .iter()
+            .map(|seen| seen.requests.clone())
+            .collect()
+    }
+
     /// Requests that were begun and have no end, or what followed a whole one.
     pub(super) fn fragments(&self) -> Vec<String> {
         let connections = self.connections.lock().unwrap();

@@ -65,6 +65,26 @@ async fn fifty_megabytes_arrive_octet_by_octet_framed_anew() {
 }
 
 #[tokio::test]
+async fn a_body_arrives_whatever_the_method() {
+    let bench = Bench::start().await;
+    for method in ["GET", "HEAD", "OPTIONS", "DELETE", "SEARCH"] {
+        for framing in [
+            "content-length: 3\r\n\r\nabc",
+            "transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        ] {
+            let request = format!(
+                "{method} / HTTP/1.1\r\nhost: open.example\r\nconnection: close\r\n{framing}"
+            );
+            let seen = bench.raw(&request).await;
+            assert_eq!(seen.status, 200, "{method} {framing:?}");
+            if method != "HEAD" {
+                assert_eq!(seen.upstream()["length"], 3, "{method} {framing:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn both_directions_stream_while_the_request_is_still_being_sent() {
     let bench = Bench::start().await;
     let ann = &bench.ann;
