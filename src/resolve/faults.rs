@@ -8,7 +8,7 @@ use super::{
     endpoint::EndpointState, host, policy::Owner, routes, write,
 };
 use crate::{
-    dataplane::ingress_nginx::{server_aliases, weaknesses},
+    dataplane::ingress_nginx::{alterations, server_aliases, weaknesses},
     policy::{HostPattern, Rule, RuleAccess},
     resource::{FolderHost, Key, ObjectRef, Reason},
 };
@@ -228,6 +228,16 @@ pub(super) fn programming_failures(
             format!(
                 "Ingress {key} is not protected: {} is {:?}: {}. Mend it: {}",
                 weakness.key, weakness.value, weakness.effect, weakness.mend
+            ),
+        ));
+    }
+    let data_planes = &world.settings().data_planes;
+    for altered in alterations(key, &ingress.nginx, hosts, data_planes) {
+        failures.push(Failure::programmed(
+            Reason::CheckAltered,
+            format!(
+                "Nobody may get into Ingress {key}: {} is {:?}: {}. Mend it: {}",
+                altered.key, altered.value, altered.effect, altered.mend
             ),
         ));
     }

@@ -104,6 +104,8 @@ pub enum Reason {
     DerivedRejected,
     /// The Ingress is, or can be, open in spite of the annotations.
     NotProtected,
+    /// The data plane does not ask, or answer, as the annotations say, so that nobody gets in.
+    CheckAltered,
     /// The host is reachable under a name that no rule has.
     ServerAlias,
     /// Somebody else's Ingress holds a path under the endpoint prefix.
@@ -211,6 +213,7 @@ impl Reason {
             Self::WriteRejected => "WriteRejected",
             Self::DerivedRejected => "DerivedRejected",
             Self::NotProtected => "NotProtected",
+            Self::CheckAltered => "CheckAltered",
             Self::ServerAlias => "ServerAlias",
             Self::EndpointPathTaken => "EndpointPathTaken",
             Self::EndpointRejected => "EndpointRejected",

@@ -1,5 +1,6 @@
 //! Attacks, each with its safe outcome, on the real parts; docs/security.md tells them in a table.
 
+mod altered;
 mod check_parameters;
 mod cookies;
 mod corpora;

@@ -140,8 +140,21 @@ fn nothing_but_the_contract_is_answered() {
             "{path}"
         );
     }
-    let post = request("POST", &ask("a.example", "/"), &[("cookie", &cookie)]).map(|_| ());
-    assert_eq!(bench.verify.answer(&post).status(), StatusCode::FORBIDDEN);
+}
+
+/// As `auth-method` on an Ingress makes ingress-nginx and Traefik ask.
+#[test]
+fn the_method_of_the_check_itself_decides_nothing() {
+    let bench = Bench::new(None);
+    let cookie = bench.session("a.example", &ann());
+    for method in ["GET", "HEAD", "POST", "CONNECT", "TRACE"] {
+        let status = |headers: &[(&str, &str)]| {
+            let asked = request(method, &ask("a.example", "/"), headers).map(|_| ());
+            bench.verify.answer(&asked).status()
+        };
+        assert_eq!(status(&[("cookie", &cookie)]), StatusCode::OK, "{method}");
+        assert_eq!(status(&[]), StatusCode::UNAUTHORIZED, "{method}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::resource::Key;
 
-/// One thing that weakens the protection.
+/// One thing on an Ingress that weakens its protection, or alters the check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Weakness {
     /// The annotation, or `path`.
@@ -96,11 +96,12 @@ const FORMS: [(&str, Form); 32] = [
 ];
 
 /// What else is looked at here.
-const OTHERS: [&str; 11] = [
+const OTHERS: [&str; 12] = [
     "allowlist-source-range",
     "auth-always-set-cookie",
     "auth-cache-duration",
     "auth-cache-key",
+    "auth-proxy-set-headers",
     "auth-request-redirect",
     "auth-secret",
     "canary",
@@ -118,7 +119,9 @@ const NO_AUTH_LOCATION: &str = "/.well-known/acme-challenge";
 /// Whether an annotation, by what follows the prefix, means anything for the protection.
 #[must_use]
 pub fn is_of_concern(key: &str) -> bool {
-    OTHERS.contains(&key) || FORMS.iter().any(|(known, _)| *known == key)
+    OTHERS.contains(&key)
+        || super::alteration::KEYS.contains(&key)
+        || FORMS.iter().any(|(known, _)| *known == key)
 }
 
 /// Everything about an Ingress that weakens its protection. `annotations` are those of ingress-nginx, by what follows
@@ -130,16 +133,8 @@ pub fn weaknesses<'a>(
     paths: impl IntoIterator<Item = &'a str>,
 ) -> Vec<Weakness> {
     let mut found = Vec::new();
-    let mut add = |key: &str, effect: &'static str| {
-        found.push(Weakness {
-            key: format!("nginx.ingress.kubernetes.io/{key}"),
-            value: annotations.get(key).cloned().unwrap_or_default(),
-            effect,
-            mend: format!(
-                "kubectl annotate ingress -n {} {} nginx.ingress.kubernetes.io/{key}-",
-                ingress.namespace, ingress.name
-            ),
-        });
+    let mut add = |key: &str, effect| {
+        found.push(Weakness::of_annotation(ingress, annotations, key, effect));
     };
     let value = |key: &str| {
         debug_assert!(is_of_concern(key), "{key} is not kept");
@@ -172,6 +167,12 @@ pub fn weaknesses<'a>(
         add(
             "auth-cache-key",
             "people share cached answers: after one person signed in, everybody may be in",
+        );
+    }
+    if value("auth-proxy-set-headers").is_some_and(|name| has_only(name, "")) {
+        add(
+            "auth-proxy-set-headers",
+            "the check is asked with headers of a ConfigMap, which Vestibule does not read: with a Cookie among them everybody is in, or nobody",
         );
     }
     if value("satisfy").is_some_and(|text| text.eq_ignore_ascii_case("any")) {
@@ -325,6 +326,30 @@ fn are_networks(text: &str) -> bool {
         })
 }
 
+// === impl Weakness ===
+
+impl Weakness {
+    /// Mended by removing the annotation.
+    pub(super) fn of_annotation(
+        ingress: &Key,
+        annotations: &BTreeMap<String, String>,
+        key: &str,
+        effect: &'static str,
+    ) -> Self {
+        let name = format!("nginx.ingress.kubernetes.io/{key}");
+        let Key {
+            namespace,
+            name: of,
+        } = ingress;
+        Self {
+            value: annotations.get(key).cloned().unwrap_or_default(),
+            effect,
+            mend: format!("kubectl annotate ingress -n {namespace} {of} {name}-"),
+            key: name,
+        }
+    }
+}
+
 // === impl Form ===
 
 impl Form {
@@ -466,6 +491,8 @@ mod tests {
     fn whatever_was_measured_protected_is_left_alone() {
         // Protected from the anonymous visitor of the bench, not from everybody: these are documented exceptions.
         let documented = [
+            "auth-proxy-set-headers=team-a/hdrs",
+            "auth-proxy-set-headers=team-a/badhdrs",
             "satisfy=any+basic ok",
             "satisfy=any+whitelist 10.0.0.0/8",
             "custom-http-errors=401,403+default-backend=wiki2",

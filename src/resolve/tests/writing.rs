@@ -155,6 +155,26 @@ fn what_weakens_the_protection_is_named_with_its_mending() {
 }
 
 #[test]
+fn what_keeps_everybody_out_is_named_with_its_mending() {
+    let key = "nginx.ingress.kubernetes.io/upstream-vhost";
+    let mut bench = Bench::usual();
+    bench.annotate("docs/wiki", &[(key, "internal.example")]);
+    assert_eq!(bench.ready("docs/wiki"), "False CheckAltered");
+    assert_eq!(bench.ingress_reasons("docs/wiki"), [Reason::CheckAltered]);
+    let report = bench.report("docs/wiki");
+    assert_eq!(report.hosts[0].state, "Closed");
+    let said = &report.verdicts[3].message;
+    let mend = format!("kubectl annotate ingress -n docs wiki {key}-");
+    assert!(said.ends_with(&mend), "{said}");
+    bench.annotate("docs/wiki", &[(key, "wiki.corp.example")]);
+    assert_eq!(bench.ready("docs/wiki"), "True Ready");
+    bench.annotate("docs/wiki", &[(key, "")]);
+    let method = ("nginx.ingress.kubernetes.io/auth-method", "post");
+    bench.annotate("docs/wiki", &[method]);
+    assert_eq!(bench.ready("docs/wiki"), "False CheckAltered");
+}
+
+#[test]
 fn a_class_by_annotation_is_mirrored_on_the_endpoint_ingress() {
     let mut bench = Bench::usual();
     let old = ingress(

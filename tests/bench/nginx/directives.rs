@@ -132,6 +132,14 @@ fn auth_location_name(location: &Location) -> String {
 
 fn write_auth_location(text: &mut String, location: &Location, auth: &ExternalAuth) {
     let (name, ExternalAuth { host, url, .. }) = (auth_location_name(location), auth);
+    let method = auth.method.as_ref().map_or_else(String::new, |method| {
+        format!(
+            "
+      proxy_method {method};
+      proxy_set_header X-Original-URI $request_uri;
+      proxy_set_header X-Scheme $pass_access_scheme;"
+        )
+    });
     let _ = write!(
         text,
         r#"
@@ -141,7 +149,7 @@ fn write_auth_location(text: &mut String, location: &Location, auth: &ExternalAu
       proxy_pass_request_body off;
       proxy_set_header Content-Length "";
       proxy_set_header X-Forwarded-Proto "";
-      proxy_set_header X-Request-ID $req_id;
+      proxy_set_header X-Request-ID $req_id;{method}
       proxy_set_header Host {host};
       proxy_set_header X-Original-URL $scheme://$http_host$request_uri;
       proxy_set_header X-Original-Method $request_method;
@@ -204,6 +212,11 @@ fn write_location(
 ) {
     let backend = location.backend.unwrap_or(listeners.default_backend);
     let buffer = &location.buffer;
+    let upstream_host = location.upstream_host.as_deref();
+    let upstream_host = upstream_host.map_or_else(
+        || "$best_http_host".to_owned(),
+        |host| format!("\"{host}\""),
+    );
     let auth = location
         .auth
         .as_ref()
@@ -218,7 +231,7 @@ fn write_location(
       set $pass_port $pass_server_port;
 {auth}
       client_max_body_size 1m;
-      proxy_set_header Host $best_http_host;
+      proxy_set_header Host {upstream_host};
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection $connection_upgrade;
       proxy_set_header X-Request-ID $req_id;

@@ -12,13 +12,20 @@ use k8s_openapi::api::{
 const PREFIX: &str = "nginx.ingress.kubernetes.io/";
 
 const BUFFER: &str = "proxy-buffer-size";
+const UPSTREAM_VHOST: &str = "upstream-vhost";
+
+/// What a check may be asked with.
+const METHODS: [&str; 9] = [
+    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE",
+];
 
 /// A path that begins like this is never authenticated (`no-auth-locations`).
 const NO_AUTH: &str = "/.well-known/acme-challenge";
 
-/// Annotations that change nothing of what is modelled here.
-const WITHOUT_EFFECT: [&str; 5] = [
+/// Annotations that change nothing of what is modelled here, or are read elsewhere.
+const WITHOUT_EFFECT: [&str; 6] = [
     BUFFER,
+    UPSTREAM_VHOST,
     "service-upstream",
     "enable-global-auth",
     "ssl-redirect",
@@ -42,6 +49,8 @@ pub(super) struct Location {
     pub(super) auth: Option<ExternalAuth>,
     /// What an answer's headers have to fit in.
     pub(super) buffer: String,
+    /// The host that the service is told in place of the one that was asked for.
+    pub(super) upstream_host: Option<String>,
 }
 
 /// The external authentication of a location.
@@ -52,6 +61,8 @@ pub(super) struct ExternalAuth {
     pub(super) host: String,
     pub(super) signin: Option<String>,
     pub(super) response_headers: Vec<String>,
+    /// How the check is asked; `None`: with GET.
+    pub(super) method: Option<String>,
 }
 
 pub(super) fn servers(mut ingresses: Vec<Ingress>, services: &[Service]) -> Result<Vec<Server>> {
@@ -98,6 +109,7 @@ fn add(
                 backend: None,
                 auth: auth.clone(),
                 buffer: buffer.clone(),
+                upstream_host: said(ingress, UPSTREAM_VHOST),
             };
             servers.push(Server {
                 host,
@@ -110,7 +122,10 @@ fn add(
         };
         for path in rule.http.iter().flat_map(|http| &http.paths) {
             let location = location(path, namespace, services, auth.as_ref(), &buffer)?;
-            server.claim(location);
+            server.claim(Location {
+                upstream_host: said(ingress, UPSTREAM_VHOST),
+                ..location
+            });
         }
     }
     Ok(())
@@ -162,17 +177,19 @@ fn location(
         backend,
         auth,
         buffer: buffer.to_owned(),
+        upstream_host: None,
     })
+}
+
+fn said(ingress: &Ingress, key: &str) -> Option<String> {
+    let mut all = ingress.metadata.annotations.iter().flatten();
+    let found = all.find(|(name, _)| name.strip_prefix(PREFIX) == Some(key))?;
+    Some(found.1.clone())
 }
 
 /// `proxy-buffer-size`, of a form that nginx takes; 4k unless said otherwise.
 fn buffer(ingress: &Ingress) -> Result<String> {
-    let said = ingress.metadata.annotations.iter().flatten();
-    let said = said
-        .filter(|(key, _)| key.strip_prefix(PREFIX) == Some(BUFFER))
-        .map(|(_, value)| value.clone())
-        .next();
-    let size = said.unwrap_or_else(|| "4k".to_owned());
+    let size = said(ingress, BUFFER).unwrap_or_else(|| "4k".to_owned());
     let digits = size.trim_end_matches(['k', 'm']);
     ensure!(
         !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()),
@@ -214,6 +231,7 @@ fn backend(backend: &IngressBackend, namespace: &str, services: &[Service]) -> R
 /// so leave a location open, is an error here.
 fn external_auth(ingress: &Ingress) -> Result<Option<ExternalAuth>> {
     let (mut url, mut signin, mut response_headers, mut upstream) = (None, None, Vec::new(), false);
+    let mut method = None;
     for (key, value) in ingress.metadata.annotations.iter().flatten() {
         let Some(key) = key.strip_prefix(PREFIX) else {
             continue;
@@ -221,6 +239,13 @@ fn external_auth(ingress: &Ingress) -> Result<Option<ExternalAuth>> {
         match key {
             "auth-url" => url = Some(value.clone()),
             "auth-signin" => signin = Some(value.clone()),
+            "auth-method" => {
+                ensure!(
+                    METHODS.contains(&&**value),
+                    "auth-method {value} makes it answer 503"
+                );
+                method = Some(value.clone());
+            }
             "auth-response-headers" => {
                 response_headers = value
                     .split(',')
@@ -290,6 +315,7 @@ fn external_auth(ingress: &Ingress) -> Result<Option<ExternalAuth>> {
         host,
         signin,
         response_headers,
+        method,
     }))
 }
 
