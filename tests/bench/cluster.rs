@@ -135,7 +135,8 @@ impl Cluster {
     /// A kubeconfig file of a service account.
     pub async fn service_account_kubeconfig(&self, namespace: &str, name: &str) -> Result<PathBuf> {
         let token = self.service_account_token(namespace, name).await?;
-        let file = self.folder.join(format!("{namespace}.{name}.kubeconfig"));
+        // A new one each time: tests that ask for the same account would read it while it is written.
+        let file = data_folder("account")?.join("kubeconfig");
         fs::write(&file, self.control_plane.kubeconfig(&token))?;
         Ok(file)
     }
