@@ -15,7 +15,8 @@ mod return_to;
 mod visit;
 
 pub use decision::{
-    Ceiling, Decision, Denial, Policy, Rule, RuleAccess, SessionLimits, SignIn, Terms, decide,
+    Ceiling, Decision, Denial, HOSTED_DOMAIN, Policy, Rule, RuleAccess, SessionLimits, SignIn,
+    Terms, decide,
 };
 pub use email::{DomainPattern, Email};
 pub use grant::{ClaimTest, Entry, Grant, Miss};

@@ -75,7 +75,9 @@ pub(super) fn reason(denial: Denial) -> &'static str {
 pub(super) fn rule(denial: Denial) -> String {
     match denial {
         Denial::NotAllowed(_) => "spec.allow".to_owned(),
-        Denial::OutsideCeiling => "emailDomains of the IdentityProvider".to_owned(),
+        Denial::OutsideCeiling => {
+            "emailDomains or hostedDomains of the IdentityProvider".to_owned()
+        }
         Denial::Restricted(rule, _) => format!("spec.rules[{rule}].allow"),
         Denial::PathDenied(rule) => format!("spec.rules[{rule}]"),
         Denial::PathUnclear => "spec.rules (the path has more than one reading)".to_owned(),

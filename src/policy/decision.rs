@@ -1,6 +1,6 @@
 //! The decision: one policy, one visit, one person or nobody, one moment.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use super::{CanonicalPath, DomainPattern, Email, Grant, Identity, Miss, Moment, PathMatch, Visit};
 
@@ -35,6 +35,8 @@ pub struct Terms {
 pub struct Ceiling {
     /// Only addresses of these domains; no limit if empty.
     pub email_domains: Vec<DomainPattern>,
+    /// Only accounts of these domains, as [`HOSTED_DOMAIN`] says; no limit if empty.
+    pub hosted_domains: Vec<Arc<str>>,
     /// No session counts for longer than this.
     pub max_session: Option<Duration>,
 }
@@ -111,6 +113,8 @@ pub enum Denial {
     PathUnclear,
 }
 
+/// The claim that names the domain to which an account belongs (`hd` of Google).
+pub const HOSTED_DOMAIN: &str = "hd";
 /// For so long after sign-in a session is not sent to sign in again for groups that were left out.
 const FRESH: Duration = Duration::from_secs(60);
 
@@ -263,15 +267,19 @@ impl SessionLimits {
 
 impl Ceiling {
     fn admits(&self, who: &Identity<'_>) -> bool {
-        self.email_domains.is_empty()
+        let mut admitted = self.email_domains.iter();
+        let admits_address = self.email_domains.is_empty()
             || who
                 .verified_email()
                 .and_then(Email::parse)
-                .is_some_and(|email| {
-                    self.email_domains
-                        .iter()
-                        .any(|domain| domain.covers(email.domain()))
-                })
+                .is_some_and(|email| admitted.any(|domain| domain.covers(email.domain())));
+        admits_address && self.admits_account_of(who.claim(HOSTED_DOMAIN))
+    }
+
+    fn admits_account_of(&self, hosted: &[Cow<'_, str>]) -> bool {
+        let mut admitted = self.hosted_domains.iter();
+        self.hosted_domains.is_empty()
+            || matches!(hosted, [only] if admitted.any(|one| one.eq_ignore_ascii_case(only)))
     }
 }
 
@@ -280,7 +288,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::policy::Entry;
+    use crate::policy::{Claim, Entry};
 
     const NOW: Moment = Moment(1_000_000);
 
@@ -450,6 +458,38 @@ pub(crate) mod tests {
             at(&policy, "/", Some(&unverified)),
             Decision::Deny(Denial::OutsideCeiling)
         );
+    }
+
+    #[test]
+    fn a_domain_that_the_administrator_no_longer_admits_ends_what_its_accounts_have() {
+        let mut policy = policy(vec![]);
+        policy.grant = Grant::AnyAuthenticated;
+        let ceiling = &mut policy.providers.first_mut().unwrap().ceiling;
+        ceiling.hosted_domains = vec!["corp.example".into(), "lab.example".into()];
+        for (hosted, admitted) in [
+            (&["corp.example"][..], true),
+            (&["LAB.example"], true),
+            (&["gone.example"], false),
+            (&["corp.example", "gone.example"], false),
+            (&[""], false),
+            (&[], false),
+        ] {
+            let claim = Claim {
+                name: HOSTED_DOMAIN.into(),
+                values: hosted.iter().map(|one| (*one).into()).collect(),
+            };
+            let who = Identity {
+                claims: vec![claim],
+                ..ann()
+            };
+            let expected = match admitted {
+                true => Decision::Allow,
+                false => Decision::Deny(Denial::OutsideCeiling),
+            };
+            assert_eq!(at(&policy, "/", Some(&who)), expected, "{hosted:?}");
+        }
+        let without_the_claim = at(&policy, "/", Some(&ann()));
+        assert_eq!(without_the_claim, Decision::Deny(Denial::OutsideCeiling));
     }
 
     #[test]

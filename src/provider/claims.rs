@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{SignedIn, error::ProviderError, id_token::VerifiedToken};
 use crate::{
-    policy::Email,
+    policy::{Email, HOSTED_DOMAIN},
     published::{ProviderKind, ProviderSettings},
 };
 
@@ -118,7 +118,7 @@ fn admit_hosted_domain(
     admitted: &[std::sync::Arc<str>],
     token: &Map<String, Value>,
 ) -> Result<(), ProviderError> {
-    let domain = token.get("hd").and_then(Value::as_str);
+    let domain = token.get(HOSTED_DOMAIN).and_then(Value::as_str);
     let is_admitted =
         domain.is_some_and(|domain| admitted.iter().any(|one| one.eq_ignore_ascii_case(domain)));
     if admitted.is_empty() || is_admitted {

@@ -131,6 +131,10 @@ pub(super) fn judge(
     });
     let ceiling = Ceiling {
         email_domains: email_domains.collect::<Result<_, _>>().map_err(invalid)?,
+        hosted_domains: match &kind {
+            ProviderKind::Google { hosted_domains } => hosted_domains.clone(),
+            ProviderKind::Oidc { .. } => Vec::new(),
+        },
         max_session: max_session.transpose().map_err(invalid)?,
     };
     if spec.client_id.is_empty() {

@@ -7,7 +7,7 @@ use http::HeaderMap;
 
 use super::{Jar, Keys, Names, Purpose, RandomBytes, layout, recent::Kept};
 use crate::{
-    policy::{Claim, Host, Identity, Moment},
+    policy::{Claim, HOSTED_DOMAIN, Host, Identity, Moment},
     published::UpstreamHeader,
 };
 
@@ -118,15 +118,17 @@ pub fn issue(
         return Some(sealed);
     }
     who.groups.clear();
-    who.claims.clear();
+    who.claims.retain(|claim| claim.name == HOSTED_DOMAIN);
     seal(&who)
 }
 
-/// Keeps only the claims that are named. Claims carry whatever a provider sends; a session has no use for more.
+/// Keeps only the claims that are named, and the one that administrators limit providers by. Claims carry whatever a
+/// provider sends; a session has no use for more.
 #[must_use]
 pub fn restrict<'a>(mut who: Identity<'a>, named: &NamedFacts) -> Identity<'a> {
-    who.claims
-        .retain(|claim: &Claim<'a>| named.claims.iter().any(|name| **name == *claim.name));
+    who.claims.retain(|claim: &Claim<'a>| {
+        claim.name == HOSTED_DOMAIN || named.claims.iter().any(|name| **name == *claim.name)
+    });
     who
 }
 
@@ -213,6 +215,10 @@ mod tests {
                 name: "junk".into(),
                 values: vec!["y".repeat(9000).into()],
             },
+            Claim {
+                name: HOSTED_DOMAIN.into(),
+                values: vec!["corp.example".into()],
+            },
         ];
         let named = NamedFacts {
             groups: vec!["group-number-7".into()],
@@ -226,6 +232,8 @@ mod tests {
         assert!(!kept.groups_complete);
         assert_eq!(kept.claim("team"), ["x"]);
         assert!(kept.claim("junk").is_empty());
+        // What administrators limit providers by is kept without being named.
+        assert_eq!(kept.claim(HOSTED_DOMAIN), ["corp.example"]);
     }
 
     #[test]

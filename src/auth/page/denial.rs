@@ -26,7 +26,7 @@ pub(super) fn why(denial: Denial) -> &'static str {
             "This account is in none of the groups that may enter."
         }
         Denial::OutsideCeiling => {
-            "The administrator of the identity provider admits only certain e-mail domains, and this account's is none of them."
+            "The administrator of the identity provider admits only certain domains, and this account's is none of them."
         }
         Denial::Restricted(_, Miss::GroupMissing) => {
             "This part is only for certain groups, and this account is in none of them."

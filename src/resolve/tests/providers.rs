@@ -213,6 +213,16 @@ fn everyone_means_everyone_of_a_closed_provider() {
         "closed: true, google: {hostedDomains: [corp.example]}",
     ));
     assert_eq!(bench.access("docs/wiki"), "open");
+    let hosted_domains = |bench: &Bench| match &bench.service("docs/wiki").unwrap().access {
+        Access::Open(policy) => policy.providers[0].ceiling.hosted_domains.clone(),
+        closed => panic!("{closed:?}"),
+    };
+    assert_eq!(hosted_domains(&bench), ["corp.example".into()]);
+    // Sessions of those who were admitted before are judged by it too.
+    bench.apply(&google(
+        "closed: true, google: {hostedDomains: [lab.example]}",
+    ));
+    assert_eq!(hosted_domains(&bench), ["lab.example".into()]);
 }
 
 #[test]
