@@ -4,7 +4,7 @@
 //! a plan that fails comes back later, and drift needs no code of its own: the watch shows it, and a new plan
 //! follows.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 use k8s_openapi::api::networking::v1::Ingress;
@@ -15,7 +15,7 @@ use super::{
     metrics::{Kind, Metrics, Outcome},
     objects,
     queue::{Attempt, Pauses, Queue},
-    status::Statuses,
+    status::{Statuses, is_not_for_us},
     write::{Hold, NotWritten, Pen},
 };
 use crate::{
@@ -31,6 +31,9 @@ use crate::{
 
 /// Writes at once. The API server's priority and fairness would queue more of them anyway.
 const AT_ONCE: usize = 16;
+
+/// How long another installation has to say that a class is its own, before this one says that it serves no such class.
+pub(super) const OTHERS_TURN: Duration = Duration::from_secs(5);
 
 /// What a plan is about; plans about the same thing replace each other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -158,7 +161,13 @@ impl Writer {
         for (target, plan) in &plans {
             self.notice_drift(plan, before.contains(target));
             let after = Self::before(plan, world);
-            self.queue.want(target.clone(), (*plan).clone(), after);
+            if leaves_others_time(plan, world) {
+                let due = Instant::now() + OTHERS_TURN;
+                let (target, plan) = (target.clone(), (*plan).clone());
+                self.queue.want_later(target, plan, after, due);
+            } else {
+                self.queue.want(target.clone(), (*plan).clone(), after);
+            }
         }
         if !plans.is_empty() {
             let targets = plans.into_iter().map(|(target, _)| target).collect();
@@ -414,6 +423,18 @@ impl Writer {
                 async move { pen.apply_provider_status(&name, status).await }.boxed()
             }
         }
+    }
+}
+
+/// Whether the plan is about Ingresses of a class that another installation may serve.
+fn leaves_others_time(plan: &Plan, world: &World) -> bool {
+    match plan {
+        Plan::Derived {
+            key,
+            action: DerivedAction::Apply { .. },
+        } => world.is_of_foreign_class(key),
+        Plan::ServiceStatus { report, .. } => is_not_for_us(report),
+        _ => false,
     }
 }
 

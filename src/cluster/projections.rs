@@ -92,11 +92,7 @@ impl Projection<networking::Ingress, Seen> for Ingresses {
 impl Projection<ProtectedServiceObject, Seen> for ProtectedServices {
     fn is(&self, key: &Key, object: Result<ProtectedServiceObject, InvalidObject>) -> Option<Seen> {
         let object = readable("ProtectedService", key, object)?;
-        let projection = Arc::new(project_protected_service(
-            &object.metadata,
-            &object.spec,
-            None,
-        ));
+        let mut projection = project_protected_service(&object.metadata, &object.spec, None);
         let status = self.keeps_status.then(|| {
             // A status of another version is as good as none: it will be written anew.
             let status = serde_json::from_value(object.status).ok();
@@ -104,8 +100,10 @@ impl Projection<ProtectedServiceObject, Seen> for ProtectedServices {
                 status,
                 by_others: another_reports(&object.metadata, &self.installation.instance),
             });
+            projection.is_of_others = status.as_ref().is_some_and(Standing::is_of_others);
             StatusSeen::Service(key.clone(), status)
         });
+        let projection = Arc::new(projection);
         Some(Seen {
             change: Some(Change::ProtectedService(key.clone(), Some(projection))),
             status,

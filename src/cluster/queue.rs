@@ -113,6 +113,29 @@ impl<K: Clone + Eq + Hash, W: Clone + PartialEq> Queue<K, W> {
         }
     }
 
+    /// The same, but no attempt begins before `due` if none was to begin anyway. Whoever waits goes on waiting as long as
+    /// before, also for other work.
+    pub(super) fn want_later(&mut self, key: K, work: W, after: Vec<K>, due: Instant) {
+        match self.entries.get_mut(&key) {
+            None => {
+                self.counter = self.counter.wrapping_add(1);
+                let entry = Entry {
+                    work: Some(work),
+                    after,
+                    failures: 0,
+                    state: State::Delayed(due, self.counter),
+                };
+                self.delayed.insert((due, self.counter), key.clone());
+                self.entries.insert(key, entry);
+            }
+            Some(entry) if matches!(entry.state, State::Delayed(..)) => {
+                entry.work = Some(work);
+                entry.after = after;
+            }
+            Some(_) => self.want(key, work, after),
+        }
+    }
+
     /// Wants nothing for `key` any more. An attempt that is under way goes on.
     pub(super) fn drop_wish(&mut self, key: &K) {
         let Some(entry) = self.entries.get_mut(key) else {
@@ -238,6 +261,25 @@ mod tests {
             first: Duration::from_secs(1),
             longest: Duration::from_secs(3),
         })
+    }
+
+    #[test]
+    fn what_is_wanted_later_waits_and_is_dropped_like_everything_else() {
+        let now = Instant::now();
+        let due = now + Duration::from_secs(5);
+        let mut queue = Queue::new(Pauses::default());
+        queue.want_later("a", 1, vec![], due);
+        queue.want_later("b", 1, vec![], due);
+        queue.want_later("a", 2, vec![], due + Duration::from_secs(5));
+        assert_eq!(queue.start(9, now), None);
+        assert_eq!(queue.next_due(), Some(due));
+        queue.drop_wish(&"b");
+        assert_eq!(queue.start(9, due), Some(("a", 2)));
+        assert_eq!(queue.start(9, due), None);
+        // What is news to somebody who does not wait is not put off.
+        queue.want_later("c", 1, vec![], due);
+        queue.want("c", 2, vec![]);
+        assert_eq!(queue.start(9, now), Some(("c", 2)));
     }
 
     #[test]

@@ -269,6 +269,7 @@ impl Source {
         for problem in &settled.problems {
             self.tell(problem);
         }
+        self.tell_held();
     }
 
     /// Whatever is still to be written for a unit.
@@ -346,8 +347,26 @@ impl Source {
         }
     }
 
-    /// Says it to the owner of the object, and in the log of whoever leads.
-    fn tell(&self, problem: &Problem) {
+    /// What no other installation has taken on meanwhile.
+    fn tell_held(&mut self) {
+        let Some(desk) = &mut self.desk else { return };
+        for problem in desk.held_until(Instant::now()) {
+            if self.resolution.problems().any(|stands| *stands == problem) {
+                self.tell_now(&problem);
+            }
+        }
+    }
+
+    /// Says it to the owner of the object, and in the log of whoever leads; in a while, if another installation may have
+    /// more to say.
+    fn tell(&mut self, problem: &Problem) {
+        let desk = self.desk.as_mut().filter(|desk| desk.leads());
+        if !desk.is_some_and(|desk| desk.hold(problem)) {
+            self.tell_now(problem);
+        }
+    }
+
+    fn tell_now(&self, problem: &Problem) {
         let Problem {
             object,
             reason,
@@ -367,9 +386,10 @@ impl Source {
         let now = Instant::now();
         let desk = self.desk.as_ref();
         let writes = desk.and_then(|desk| desk.writer.next_due());
+        let held = desk.and_then(Desk::next_due);
         let patience = desk.and_then(|desk| desk.secrets.patience_ends());
         let idle = now.checked_add(RESYNC);
-        [writes, patience.filter(|end| *end > now), idle]
+        [writes, held, patience.filter(|end| *end > now), idle]
             .into_iter()
             .flatten()
             .min()

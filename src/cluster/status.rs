@@ -26,6 +26,18 @@ pub(super) struct Standing {
     pub by_others: bool,
 }
 
+// === impl Standing ===
+
+impl Standing {
+    /// Whether another installation has more to say than that it has nothing to do with it.
+    pub(super) fn is_of_others(&self) -> bool {
+        let mut conditions = self.status.conditions.iter();
+        self.by_others
+            && !self.status.conditions.is_empty()
+            && conditions.all(|it| it.reason != Reason::UnsupportedIngressClass.as_str())
+    }
+}
+
 // === impl Statuses ===
 
 impl Statuses {
@@ -112,7 +124,7 @@ fn timestamp(clock: &Clock) -> Timestamp {
 
 /// All there is to say is that the Ingresses are of classes that this installation does not serve. Where another
 /// one does, it has more to say, and two that correct each other would never end.
-fn is_not_for_us(report: &ServiceReport) -> bool {
+pub(super) fn is_not_for_us(report: &ServiceReport) -> bool {
     let mut verdicts = report.verdicts.iter();
     verdicts.any(|verdict| verdict.reason == Reason::UnsupportedIngressClass)
 }

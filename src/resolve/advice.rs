@@ -135,6 +135,14 @@ fn longer_than_allowed(
     }
 }
 
+/// The client ids and the client secret of our own examples. Whoever leaves one as it is has none yet.
+const EXAMPLE_CLIENTS: [&str; 3] = [
+    "CLIENT_ID",
+    "1234567890-abc.apps.googleusercontent.com",
+    "1234567890-example.apps.googleusercontent.com",
+];
+const EXAMPLE_SECRET: &[u8] = b"CLIENT_SECRET";
+
 fn of_provider(world: &World, name: &Arc<str>, spec: &IdentityProviderSpec, notes: &mut Notes) {
     let used = world.services().any(|(_, service)| match &service.spec {
         Spec::Read(spec) => in_use(world, spec).iter().any(|(used, _)| used == name),
@@ -172,6 +180,12 @@ fn of_provider(world: &World, name: &Arc<str>, spec: &IdentityProviderSpec, note
             "Google asks a web application for its client secret: name it in spec.clientSecretRef, or sign-in will fail",
         );
     }
+    if EXAMPLE_CLIENTS.contains(&&*spec.client_id) {
+        notes.add(
+            "spec.clientID",
+            format!("{} is that of the example. Write the one that the identity provider gave you, or nobody can sign in", spec.client_id),
+        );
+    }
     let secret = spec.client_secret_ref.as_ref().and_then(|reference| {
         let values = world.secret(&reference.name)?;
         values.get(reference.key.as_str())
@@ -180,6 +194,12 @@ fn of_provider(world: &World, name: &Arc<str>, spec: &IdentityProviderSpec, note
         notes.add(
             "spec.clientSecretRef",
             "leads to a value with a blank or a line break in it, which client secrets do not have: was it pasted with something beside it? It is sent as it is",
+        );
+    }
+    if secret.is_some_and(|secret| secret.expose().trim_ascii() == EXAMPLE_SECRET) {
+        notes.add(
+            "spec.clientSecretRef",
+            "leads to CLIENT_SECRET, the word of the example. Put the one that the identity provider gave you there, or nobody can sign in",
         );
     }
     for (number, domain) in spec.email_domains.iter().enumerate() {

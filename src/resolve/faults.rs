@@ -41,6 +41,14 @@ pub(super) fn class_failure(world: &World, key: &Key, ingress: &Ingress) -> Opti
     }
 }
 
+/// Whether an Ingress is another installation's, which serves its class and says so in the status: this one keeps silent.
+pub(super) fn is_of_others(world: &World, key: &Key, ingress: &Ingress) -> bool {
+    let derived = world.derived(key).into_iter();
+    let explicit = world.targeting(key).iter();
+    let mut services = derived.chain(explicit.filter_map(|service| world.service(service)));
+    services.any(|service| service.is_of_others) && class_failure(world, key, ingress).is_some()
+}
+
 /// Why a host cannot be protected at all: it is where people sign in.
 pub(super) fn auth_host_failure(world: &World, key: &Key, host: &HostPattern) -> Option<Failure> {
     is_auth_host(world, host).then(|| {

@@ -188,6 +188,7 @@ fn projection<S: DeserializeOwned>(
         generation: meta.generation.unwrap_or_default(),
         created: created(meta),
         derived_from: None,
+        is_of_others: false,
         targets: None,
         spec,
         source,

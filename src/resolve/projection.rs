@@ -28,6 +28,8 @@ pub struct Projection<S> {
     pub created: i64,
     /// Whether it was made from an Ingress's annotations; then the uid of that Ingress.
     pub derived_from: Option<Arc<str>>,
+    /// Whether another installation looks after it: it reports on it, and not that it has nothing to do with its Ingresses.
+    pub is_of_others: bool,
     /// The Ingresses that it names, as far as that could be made out; `None` if not at all, and of an IdentityProvider.
     pub targets: Option<Vec<Arc<str>>>,
     /// Its spec. A replica keeps it without the targets, so that services that differ in nothing else share it.

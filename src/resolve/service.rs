@@ -140,6 +140,7 @@ pub(super) fn resolve(world: &World, key: &Key) -> UnitResult {
     let judged = judge_asked(world, key, &asked);
     let mut result = UnitResult::default();
     let ingress = world.ingress(key);
+    let is_of_others = ingress.is_some_and(|ingress| faults::is_of_others(world, key, ingress));
     if let Some(ingress) = ingress.filter(|ingress| !ingress.is_endpoint) {
         let failures = judged
             .as_ref()
@@ -151,20 +152,20 @@ pub(super) fn resolve(world: &World, key: &Key) -> UnitResult {
             message,
             source: ingress.source.clone(),
         };
-        let told = failures.iter().filter(|failure| failure.is_problem());
-        result
-            .problems
-            .extend(told.map(|failure| problem(failure.reason, failure.message.clone())));
-        result.problems.extend(
-            remarks::remarks(world, key, &asked)
-                .into_iter()
-                .map(|(reason, message)| problem(reason, message)),
-        );
+        if !is_of_others {
+            let told = failures.iter().filter(|failure| failure.is_problem());
+            let told = told.map(|failure| (failure.reason, failure.message.clone()));
+            let told = told.chain(remarks::remarks(world, key, &asked));
+            let problems = told.map(|(reason, message)| problem(reason, message));
+            result.problems.extend(problems);
+        }
         result
             .plans
             .extend(write::annotation_plan(world, key, ingress, &asked.by));
     }
-    result.plans.extend(write::derived_plan(world, key, &asked));
+    if !is_of_others {
+        result.plans.extend(write::derived_plan(world, key, &asked));
+    }
     result.published = Some(match judged {
         Some(judged) => Published::Service(Arc::new(judged.service)),
         None => Published::NoService(ServiceId::new(&key.namespace, &key.name)),

@@ -3,7 +3,7 @@
 use super::{
     Failure, Plan, Problem, ServiceReport, Spec, UnitResult, World,
     asked::{By, asked},
-    remarks,
+    faults, remarks,
     service::{self, Judgement},
 };
 use crate::{
@@ -17,6 +17,9 @@ pub(super) fn resolve(world: &World, key: &Key) -> UnitResult {
     let Some(object) = world.service(key) else {
         return of_annotations(world, key);
     };
+    if is_of_others(world, key) {
+        return UnitResult::default();
+    }
     let mut found = Found::default();
     if let Spec::Unreadable { why, .. } = &object.spec {
         let message = format!(
@@ -64,6 +67,21 @@ pub(super) fn resolve(world: &World, key: &Key) -> UnitResult {
         published: None,
         plans: vec![plan],
         problems,
+    }
+}
+
+/// Whether another installation serves the classes of all its Ingresses, and reports on it.
+fn is_of_others(world: &World, key: &Key) -> bool {
+    let is_theirs = |target: &Key| {
+        let ingress = world.ingress(target);
+        ingress.is_some_and(|ingress| faults::is_of_others(world, target, ingress))
+    };
+    match world.derived(key) {
+        Some(_) => is_theirs(key),
+        None => {
+            let targets = world.targets_of(key);
+            !targets.is_empty() && targets.iter().all(is_theirs)
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     Failure, IdentityProvider, Ingress, IngressClass, Namespace, ProtectedService, SecretValues,
-    Settings, Unit, few::Few, host::HostFacts, provider::Usable,
+    Settings, Unit, faults, few::Few, host::HostFacts, provider::Usable,
 };
 use crate::{
     dataplane::DataPlane,
@@ -166,6 +166,13 @@ impl World {
     #[must_use]
     pub fn service(&self, key: &Key) -> Option<&ProtectedService> {
         self.subjects.get(key)?.service.as_deref()
+    }
+
+    /// Whether an Ingress that is there is of a class that this installation does not serve.
+    #[must_use]
+    pub fn is_of_foreign_class(&self, key: &Key) -> bool {
+        let ingress = self.ingress(key);
+        ingress.is_some_and(|ingress| faults::class_failure(self, key, ingress).is_some())
     }
 
     /// An IdentityProvider.

@@ -20,11 +20,24 @@ pub fn connections_that_fit(wanted: usize, shares: usize) -> usize {
             files,
             wanted,
             connections = fit,
-            "this process may not open enough files for so many connections (--max-connections): each listener takes \
-             fewer. Raise the limit of open files (LimitNOFILE= in systemd, ulimits in Docker), or lower the option"
+            "{}",
+            too_few(files, wanted, shares, fit)
         );
     }
     fit
+}
+
+fn too_few(files: u64, wanted: usize, shares: usize, fit: usize) -> String {
+    let needed = needed(wanted, shares);
+    format!(
+        "this process may not open enough files for {wanted} connections on each listener (--max-connections): it may open {files}, and would need {needed}, so each listener takes {fit}. Raise the limit of open files to {needed} (ulimit -n {needed}; in systemd LimitNOFILE={needed}; in Docker --ulimit nofile={needed}, or ulimits: {{nofile: {needed}}} in Compose; in Kubernetes LimitNOFILE={needed} in the unit of the node's container runtime), or lower --max-connections to {fit}"
+    )
+}
+
+/// How many files do for so many connections.
+fn needed(wanted: usize, shares: usize) -> u64 {
+    let files = u64::try_from(wanted.saturating_mul(shares)).unwrap_or(u64::MAX);
+    files.saturating_add(RESERVE)
 }
 
 fn fit(wanted: usize, shares: usize, files: u64) -> usize {
@@ -60,5 +73,24 @@ mod tests {
         assert_eq!(fit(10_000, 2, u64::MAX), 10_000);
         assert_eq!(fit(10_000, 2, 64), FEWEST);
         assert_eq!(fit(4, 2, 64), 4);
+    }
+
+    #[test]
+    fn what_is_said_to_be_needed_does_and_one_less_does_not() {
+        for (wanted, shares) in [(10_000, 2), (10_000, 3), (100, 1), (1, 2), (17, 5)] {
+            let files = needed(wanted, shares);
+            assert_eq!(fit(wanted, shares, files), wanted);
+            let fewer = fit(wanted, shares, files - 1);
+            assert!(fewer < wanted || wanted <= FEWEST, "{wanted} {shares}");
+        }
+        let said = too_few(1024, 10_000, 2, 448);
+        for part in [
+            "ulimit -n 20128",
+            "LimitNOFILE=20128",
+            "nofile=20128",
+            "--max-connections to 448",
+        ] {
+            assert!(said.contains(part), "{said}");
+        }
     }
 }

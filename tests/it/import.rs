@@ -182,6 +182,12 @@ fn no_redirect_uri_with_a_wildcard_is_to_be_registered() {
         "{printed}"
     );
     assert!(!printed.contains("https://*."), "{printed}");
+    // The flag that was given is the one that is named.
+    assert!(
+        printed.contains("! --whitelist-domain: nothing says which hosts there are")
+            && !printed.contains("cookie-domain"),
+        "{printed}"
+    );
 }
 
 #[test]

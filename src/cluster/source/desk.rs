@@ -1,17 +1,20 @@
 //! What only a controller has: the Lease's word, the writer, the Secrets it asks about, and a way to tell owners.
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::super::{
-    apply::{Writer, Written},
+    apply::{OTHERS_TURN, Writer, Written},
     events::{EventType, Notice, Reporter},
     secrets::SecretsInUse,
 };
 use crate::{
     resolve::{Problem, World},
-    resource::{GROUP, ObjectRef, VERSION},
+    resource::{GROUP, ObjectRef, Reason, VERSION},
 };
 
 pub(super) struct Desk {
@@ -19,6 +22,8 @@ pub(super) struct Desk {
     pub(super) writer: Writer,
     pub(super) secrets: SecretsInUse,
     notices: mpsc::Sender<Notice>,
+    /// Problems that solve themselves if another installation serves the class; until when they wait for that.
+    held: Vec<(Instant, Problem)>,
 }
 
 /// What the writer or the Lease has to say.
@@ -61,7 +66,31 @@ impl Desk {
             writer,
             secrets,
             notices,
+            held: Vec::new(),
         }
+    }
+
+    /// Whether to wait before this is told: another installation may serve that class.
+    pub(super) fn hold(&mut self, problem: &Problem) -> bool {
+        if problem.reason != Reason::UnsupportedIngressClass {
+            return false;
+        }
+        let is_held = self.held.iter().any(|(_, held)| held == problem);
+        if !is_held && let Some(due) = Instant::now().checked_add(OTHERS_TURN) {
+            self.held.push((due, problem.clone()));
+        }
+        true
+    }
+
+    /// The problems that have waited long enough.
+    pub(super) fn held_until(&mut self, now: Instant) -> Vec<Problem> {
+        let due = self.held.extract_if(.., |(due, _)| *due <= now);
+        due.map(|(_, problem)| problem).collect()
+    }
+
+    /// When the first of them has.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.held.iter().map(|(due, _)| *due).min()
     }
 
     pub(super) fn leads(&self) -> bool {
@@ -71,6 +100,7 @@ impl Desk {
     /// Whether this replica leads from now on.
     pub(super) fn change_hands(&mut self) -> bool {
         self.writer.stand_down();
+        self.held.clear();
         *self.leads.borrow_and_update()
     }
 

@@ -1,6 +1,6 @@
 //! Which hosts there are, and which service is behind each.
 //!
-//! oauth2-proxy need not know its hosts: the person says them, or the redirect URL and the cookie domains do.
+//! oauth2-proxy need not know its hosts: the person says them, or the redirect URL and the domains that it knows do.
 
 use url::Url;
 
@@ -58,10 +58,10 @@ pub(super) fn hosts(
         names.push((host.host.to_ascii_lowercase(), host.upstream.clone()));
     }
     match (names.as_slice(), &shared, &redirect_host) {
-        ([], Some(domain), _) => {
+        ([], Some((flag, domain)), _) => {
             made.decide(
                 Place::Service("hosts"),
-                &["cookie-domain"],
+                &[*flag],
                 format!("nothing says which hosts there are, so this stands for each one directly below {domain}. Better name them: --host wiki.{domain}, once for each host"),
             );
             names.push((format!("*.{domain}"), None));
@@ -151,19 +151,18 @@ fn central(
     }
 }
 
-/// The domain below which hosts shared a cookie.
-fn shared_domain(given: &Given) -> Option<String> {
-    let all = given
-        .list("cookie-domain")
-        .iter()
-        .chain(given.list("whitelist-domain"));
-    let mut below = all.filter_map(|domain| {
-        domain
-            .strip_prefix("*.")
-            .or_else(|| domain.strip_prefix('.'))
+/// The domain below which hosts shared a cookie, or to which people were sent back, and the flag that says so.
+fn shared_domain(given: &Given) -> Option<(&'static str, String)> {
+    let flags = ["cookie-domain", "whitelist-domain"].into_iter();
+    let all = flags.flat_map(|flag| given.list(flag).iter().map(move |domain| (flag, domain)));
+    let mut below = all.filter_map(|(flag, written)| {
+        let domain = written.strip_prefix("*.");
+        let domain = domain.or_else(|| written.strip_prefix('.'))?;
+        Some((flag, domain))
     });
-    let domain = below.next()?.split(':').next()?.to_ascii_lowercase();
-    HostPattern::parse(&format!("*.{domain}")).map(|_| domain)
+    let (flag, domain) = below.next()?;
+    let domain = domain.split(':').next()?.to_ascii_lowercase();
+    HostPattern::parse(&format!("*.{domain}")).map(|_| (flag, domain))
 }
 
 fn upstreams(given: &Given) -> Vec<Upstream> {

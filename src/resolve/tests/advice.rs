@@ -310,6 +310,50 @@ stringData: {{client-secret: \"{secret}\"}}
         );
     }
     expect(&said("s3cret~._-"), &[]);
+    expect(
+        &said("CLIENT_SECRET"),
+        &["spec.clientSecretRef: leads to CLIENT_SECRET, the word of the example"],
+    );
+}
+
+/// Every client id in what people copy from is known to be one, but for those that can be registered as they are.
+#[test]
+fn a_client_id_of_our_own_examples() {
+    let pages = [
+        include_str!("../../../README.md"),
+        include_str!("../../../docs/install.md"),
+        include_str!("../../../docs/standalone.md"),
+        include_str!("../../../docs/nginx.md"),
+        include_str!("../../../docs/identity-providers.md"),
+        include_str!("../../../charts/vestibule/templates/NOTES.txt"),
+        include_str!("../../../deploy/compose/without-nginx/vestibule/app.yaml"),
+        include_str!("../../../deploy/compose/behind-nginx/vestibule/app.yaml"),
+        include_str!("../../../deploy/compose/central-nginx/vestibule/google.yaml"),
+    ];
+    let mut tried = 0;
+    for page in pages {
+        let ids = page.lines().filter_map(|line| {
+            let id = line.trim_start().strip_prefix("clientID: ")?;
+            id.split_whitespace().next()
+        });
+        for id in ids.filter(|id| *id != "vestibule") {
+            let spec =
+                format!("type: OIDC, oidc: {{issuerURL: 'https://id.example'}}, clientID: {id}");
+            let wanted = format!("spec.clientID: {id} is that of the example");
+            expect(&said_of_provider(&spec), &[&wanted]);
+            tried += 1;
+        }
+    }
+    assert!(tried >= 9, "{tried} ids");
+    for real in [
+        "vestibule",
+        "client_id",
+        "123456789012-abc.apps.googleusercontent.com",
+    ] {
+        let spec =
+            format!("type: OIDC, oidc: {{issuerURL: 'https://id.example'}}, clientID: {real}");
+        expect(&said_of_provider(&spec), &[]);
+    }
 }
 
 #[test]

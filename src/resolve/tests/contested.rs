@@ -204,3 +204,54 @@ fn annotations_that_cannot_be_taken_off_are_told() {
     bench.obey();
     assert_eq!(bench.ingress_reasons("docs/wiki"), vec![]);
 }
+
+/// Of several installations in a cluster each keeps silent about what another one looks after.
+#[test]
+fn what_another_installation_serves_is_left_to_it_and_what_none_serves_is_told() {
+    let explicit = psvc("who", "other", "allow: [{emailDomains: [corp.example]}]");
+    for (service, is_explicit) in [("docs/other", false), ("docs/who", true)] {
+        let mut bench = Bench::usual();
+        let asks = if is_explicit {
+            ""
+        } else {
+            "vestibule.dev/protect: 'true'"
+        };
+        let other = ingress("docs/other", &["other.corp.example"], asks);
+        bench.apply(&other.replace("ClassName: nginx", "ClassName: of-others"));
+        if is_explicit {
+            bench.apply(&explicit);
+        }
+        bench.obey();
+        assert_eq!(bench.ready(service), "False UnsupportedIngressClass");
+        let told = bench.ingress_reasons("docs/other");
+        assert_eq!(told, [Reason::UnsupportedIngressClass]);
+
+        let there = bench.resolution.world().service(&key(service)).unwrap();
+        let of_others = Arc::new(ProtectedService {
+            is_of_others: true,
+            ..there.clone()
+        });
+        bench
+            .resolution
+            .apply(Change::ProtectedService(key(service), Some(of_others)));
+        bench.settle();
+        assert_eq!(bench.ingress_reasons("docs/other"), []);
+        let about = |plan: &&Plan| match plan {
+            Plan::Derived { key, .. } | Plan::ServiceStatus { key, .. } => {
+                *key == self::key(service)
+            }
+            _ => false,
+        };
+        let resolution = &bench.resolution;
+        let plans: Vec<_> = resolution
+            .plans()
+            .flat_map(|(_, plans)| plans)
+            .filter(about)
+            .collect();
+        assert!(plans.is_empty(), "{plans:?}");
+
+        // Once the class is ours, so is it, whoever reports on it too.
+        bench.apply(&other).obey();
+        assert_eq!(bench.ready(service), "True Ready");
+    }
+}

@@ -157,7 +157,8 @@ async fn slow_clients_cannot_pin_the_check_itself() -> Result<()> {
 
 #[tokio::test]
 async fn a_process_that_may_open_few_files_keeps_some_for_the_check() -> Result<()> {
-    let running = Running::start(400, &["--header-timeout=60s"]).await?;
+    let options = ["--header-timeout=60s", "--max-connections=300"];
+    let running = Running::start(400, &options).await?;
     ensure!(
         running.says("may not open enough files") == 1,
         "{}",
@@ -176,6 +177,16 @@ async fn a_process_that_may_open_few_files_keeps_some_for_the_check() -> Result<
         "a_process_that_may_open_few_files_keeps_some_for_the_check",
         held.len(),
     );
+    // It says how many would do, and they do.
+    let printed = running.process.printed();
+    let needed = printed.split("LimitNOFILE=").nth(1);
+    let needed = needed.and_then(|rest| rest.split(';').next());
+    let needed = needed.context("it says no number")?.parse()?;
+    for (files, is_said) in [(needed - 1, 1), (needed, 0)] {
+        let other = Running::start(files, &options).await?;
+        let said = other.says("may not open enough files");
+        ensure!(said == is_said, "with {files} files: {said}");
+    }
     Ok(())
 }
 

@@ -100,7 +100,8 @@ async fn every_variable_is_an_option_of_serve() -> Result<()> {
 }
 
 #[tokio::test]
-async fn check_finds_nothing_in_the_manifests() -> Result<()> {
+async fn check_finds_nothing_in_the_manifests_but_the_client_that_is_to_be_filled_in() -> Result<()>
+{
     let secrets = process::data_folder("secrets")?;
     fs::write(secrets.join("google"), "a-secret")?;
     for name in ALL {
@@ -117,7 +118,13 @@ async fn check_finds_nothing_in_the_manifests() -> Result<()> {
             )
             .env("VESTIBULE_MANIFESTS", folder(name).join("vestibule"))
             .env("VESTIBULE_SECRETS_DIR", &secrets);
-        process::run(check).await?;
+        let said = check.output()?;
+        let said = String::from_utf8_lossy(&said.stdout);
+        let (found, sum) = said.trim_end().rsplit_once('\n').context("no findings")?;
+        ensure!(found.lines().count() == 1, "{said}");
+        let of_the_example = "1234567890-example.apps.googleusercontent.com is that of the example";
+        ensure!(found.contains(of_the_example), "{said}");
+        ensure!(sum.ends_with("0 errors, 1 warning"), "{said}");
     }
     Ok(())
 }

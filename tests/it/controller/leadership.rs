@@ -148,6 +148,35 @@ async fn two_installations_for_different_classes_do_not_correct_each_other() -> 
     site.until_ready().await?;
     site.until_condition("who", "Ready", "True", "Ready")
         .await?;
+
+    // Whoever serves the class looks after the Ingress; the other one has nothing to say about it.
+    for (name, class) in [("theirs", "other"), ("nobodys", "third")] {
+        let host = format!("{name}.{}", site.host);
+        let mut ingress = super::ingress(&site.namespace, name, &host);
+        ingress["spec"]["ingressClassName"] = json!(class);
+        ingress["metadata"]["annotations"] =
+            json!({"vestibule.dev/protect": "true", "vestibule.dev/allowed-groups": "a"});
+        site.put(&ingress).await?;
+        let (status, reason) = match class {
+            "other" => ("True", "Ready"),
+            _ => ("False", "UnsupportedIngressClass"),
+        };
+        site.until_condition(name, "Ready", status, reason).await?;
+    }
+    // Those who tell its owner have waited as long as they would have for the others.
+    site.until_event("Ingress", "nobodys", "UnsupportedIngressClass")
+        .await?;
+    for name in ["wiki", "second", "theirs"] {
+        let events = site.events("Ingress", name).await?;
+        let told: Vec<_> = events.into_iter().filter_map(|it| it.reason).collect();
+        ensure!(
+            !told.iter().any(|it| it == "UnsupportedIngressClass"),
+            "{name}: {told:?}"
+        );
+    }
+    let theirs = site.services().get("theirs").await?;
+    let instance = theirs.labels().get("vestibule.dev/instance");
+    ensure!(instance.is_some_and(|it| it == "other"), "{instance:?}");
     Ok(())
 }
 
