@@ -12,7 +12,6 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
-    sync::Arc,
 };
 
 use axum::Router;
@@ -20,7 +19,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 
 pub use self::{folder::Folder, provider::NoKey};
 use self::{folder::Remembered, provider::Client};
-use crate::{clock::Clock, policy::Origin};
+use crate::{clock::Clock, published::Installation};
 
 /// The hosts of the demo. Browsers resolve every name under `localhost` to loopback (RFC 6761 §6.3).
 pub const AUTH_HOST: &str = "auth.localhost";
@@ -30,19 +29,6 @@ pub const WIKI_HOST: &str = "wiki.localhost";
 pub const GRAFANA_HOST: &str = "grafana.localhost";
 
 const PROVIDER: &str = "example";
-
-/// How the product that the demo shows is set up.
-#[derive(Clone, Debug)]
-pub struct Setting {
-    /// Where browsers reach the front door.
-    pub origin: Origin,
-    /// Where people meet the endpoint on each host.
-    pub endpoint_prefix: Arc<str>,
-    /// The headers that tell services who is there.
-    pub identity_headers: Vec<Arc<str>>,
-    /// What time it is.
-    pub clock: Clock,
-}
 
 /// The demo's own parts, serving on loopback until this value is dropped.
 #[derive(Debug)]
@@ -89,12 +75,16 @@ pub enum StartError {
 // === impl Demo ===
 
 impl Demo {
-    /// Starts the provider and the services, and writes the manifests that are not in the folder yet. A folder
-    /// that was used before keeps its ports, its client secret and every edit.
+    /// Starts the provider and the services of an installation, and writes the manifests that are not in the folder
+    /// yet. A folder that was used before keeps its ports, its client secret and every edit.
     ///
     /// # Errors
     /// If a port is taken, or the folder cannot be written.
-    pub async fn start(folder: &Folder, setting: &Setting) -> Result<Self, StartError> {
+    pub async fn start(
+        folder: &Folder,
+        installation: &Installation,
+        clock: Clock,
+    ) -> Result<Self, StartError> {
         let before = folder.remembered()?;
         let ports = before.as_ref().map_or_else(Default::default, |r| r.ports);
         let provider = listen("the example provider", ports.provider).await?;
@@ -114,14 +104,14 @@ impl Demo {
         let client = Client {
             id: folder::CLIENT_ID.to_owned(),
             secret: now.client_secret,
-            redirect_uris: redirect_uris(setting),
+            redirect_uris: redirect_uris(installation),
         };
         let service = |which| {
-            let headers = setting.identity_headers.clone();
-            service::router(which, &setting.endpoint_prefix, headers)
+            let headers = installation.identity_headers.clone();
+            service::router(which, &installation.endpoint_prefix, headers)
         };
         let mut parts = JoinSet::new();
-        let provider_router = provider::router(issuer.clone(), client, setting.clock.clone())?;
+        let provider_router = provider::router(issuer.clone(), client, clock)?;
         parts.spawn(serve(provider.0, provider_router));
         parts.spawn(serve(wiki.0, service(service::WIKI)));
         parts.spawn(serve(grafana.0, service(service::GRAFANA)));
@@ -142,10 +132,11 @@ impl Demo {
 }
 
 /// With and without an auth host, so that the demo can be tried both ways.
-fn redirect_uris(setting: &Setting) -> Vec<String> {
+fn redirect_uris(installation: &Installation) -> Vec<String> {
     let uri = |host| {
-        let origin = setting.origin.of(host);
-        format!("{origin}{}/callback/{PROVIDER}", setting.endpoint_prefix)
+        let origin = installation.origin.of(host);
+        let prefix = &installation.endpoint_prefix;
+        format!("{origin}{prefix}/callback/{PROVIDER}")
     };
     [AUTH_HOST, WIKI_HOST, GRAFANA_HOST].map(uri).into()
 }

@@ -74,18 +74,7 @@ impl FrontDoor {
     /// Serves the hosts of the gate's Table; what lies under the endpoint prefix goes to `endpoint`, the public
     /// router.
     #[must_use]
-    pub fn new(gate: Arc<Gate>, endpoint: Router, settings: Settings) -> Self {
-        Self::counted(gate, endpoint, settings, Metrics::default())
-    }
-
-    /// The same, counting with these.
-    #[must_use]
-    pub fn counted(
-        gate: Arc<Gate>,
-        endpoint: Router,
-        settings: Settings,
-        metrics: Metrics,
-    ) -> Self {
+    pub fn new(gate: Arc<Gate>, endpoint: Router, settings: Settings, metrics: Metrics) -> Self {
         Self(Arc::new(Inner {
             gate,
             endpoint: TowerToHyperService::new(endpoint),

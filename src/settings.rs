@@ -202,7 +202,11 @@ impl InstallationOptions {
         let namespace = namespace
             .filter(|name| !name.is_empty())
             .ok_or("--namespace is missing: say which namespace Vestibule lives in")?;
-        self.public.installation(&self.instance, namespace)
+        Ok(Installation {
+            instance: self.instance.as_str().into(),
+            namespace: namespace.as_str().into(),
+            ..self.public.installation()?
+        })
     }
 
     /// The proxies that read the annotations.
@@ -231,20 +235,19 @@ impl InstallationOptions {
 // === impl PublicOptions ===
 
 impl PublicOptions {
-    /// The options as one value, for the installation of that name in that namespace.
+    /// The options as one value, for a folder, which is an installation of its own.
     ///
     /// # Errors
     /// With a sentence, if two options contradict each other.
-    pub fn installation(&self, instance: &str, namespace: &str) -> Result<Installation, String> {
+    pub fn installation(&self) -> Result<Installation, String> {
         let headers = self.identity_headers.iter();
         Ok(Installation {
-            instance: instance.into(),
-            namespace: namespace.into(),
             origin: self.origin()?,
             endpoint_prefix: self.endpoint_prefix.as_str().into(),
             auth_host: self.auth_host.clone(),
             identity_headers: headers.map(|name| name.as_str().into()).collect(),
             max_session: self.max_session,
+            ..Installation::default()
         })
     }
 
@@ -402,9 +405,7 @@ mod tests {
     fn the_defaults_are_https_on_its_own_port_and_the_closed_list() {
         let installation = parsed(&[]).unwrap();
         assert_eq!(installation.origin.of("a.example"), "https://a.example");
-        assert_eq!(installation.identity_headers.len(), IDENTITY_HEADERS.len());
-        assert_eq!(&*installation.endpoint_prefix, "/oauth2");
-        assert_eq!(installation.max_session, Duration::from_secs(24 * 3600));
+        assert_eq!(installation, Installation::default());
     }
 
     #[test]

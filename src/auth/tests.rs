@@ -21,8 +21,8 @@ use super::{DECIDING, Endpoint, Gate, Metrics, Proxies, Verify};
 use crate::{
     clock::Clock,
     policy::{
-        Ceiling, DomainPattern, Entry, Grant, Host, HostPattern, Identity, Moment, Origin,
-        PathMatch, Policy, Rule, RuleAccess, Scheme, SessionLimits, Terms, example_identity,
+        Ceiling, DomainPattern, Entry, Grant, Host, HostPattern, Identity, Moment, PathMatch,
+        Policy, Rule, RuleAccess, SessionLimits, Terms, example_identity,
     },
     provider::{self, Providers},
     published::{
@@ -62,16 +62,8 @@ impl Bench {
     fn behind_nginx(auth_host: Option<&str>, original_uri: Option<&'static str>) -> Self {
         let original_uri = original_uri.map(HeaderName::from_static);
         let installation = Arc::new(Installation {
-            instance: "vestibule".into(),
-            namespace: "vestibule".into(),
-            origin: Origin {
-                scheme: Scheme::Https,
-                port: 443,
-            },
-            endpoint_prefix: "/oauth2".into(),
             auth_host: auth_host.and_then(Host::parse),
-            identity_headers: IDENTITY_HEADERS.map(Into::into).into(),
-            max_session: Duration::from_secs(86_400),
+            ..Installation::default()
         });
         let mut table = Table::default().with(&Published::Provider(Arc::new(provider("corp"))));
         for service in [

@@ -91,7 +91,7 @@ struct Report<'c> {
 /// Checks the folder and reports.
 pub(super) fn run(options: Options) -> anyhow::Result<ExitCode> {
     // A folder is an installation of its own, as in `serve`.
-    let installation = options.public.installation("vestibule", "vestibule");
+    let installation = options.public.installation();
     let installation = Arc::new(installation.map_err(anyhow::Error::msg)?);
     let paths = Paths {
         manifests: empty_is_none(Some(options.manifests)).context("--manifests names no folder")?,

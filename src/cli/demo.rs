@@ -6,7 +6,6 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::Context;
@@ -15,12 +14,12 @@ use clap::Args;
 use super::serve::{Entrance, Standalone};
 use crate::{
     clock::Clock,
-    demo::{AUTH_HOST, Demo, Folder, GRAFANA_HOST, Setting, WIKI_HOST},
+    demo::{AUTH_HOST, Demo, Folder, GRAFANA_HOST, WIKI_HOST},
     folder::Paths,
     front_door,
     policy::{Host, Origin, Scheme},
     provider,
-    published::{IDENTITY_HEADERS, Installation},
+    published::Installation,
     server::{AdminNames, Limits, Listener, stop_on_signal},
     settings::{LogFormat, LogOptions},
     telemetry,
@@ -65,24 +64,15 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     };
     let installation = Installation {
         instance: "demo".into(),
-        namespace: "vestibule".into(),
         origin,
-        endpoint_prefix: "/oauth2".into(),
         auth_host: Host::parse(AUTH_HOST),
-        identity_headers: IDENTITY_HEADERS.map(Into::into).into(),
-        max_session: Duration::from_secs(24 * 60 * 60),
-    };
-    let setting = Setting {
-        origin,
-        endpoint_prefix: Arc::clone(&installation.endpoint_prefix),
-        identity_headers: installation.identity_headers.clone(),
-        clock: Clock::System,
+        ..Installation::default()
     };
     let folder = match &options.dir {
         Some(path) => Folder::at(path)?,
         None => Folder::temporary()?,
     };
-    let demo = Demo::start(&folder, &setting).await?;
+    let demo = Demo::start(&folder, &installation, Clock::System).await?;
     let standalone = Standalone {
         installation: Arc::new(installation),
         paths: Paths {

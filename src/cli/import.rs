@@ -104,9 +104,10 @@ impl Oauth2Proxy {
             config: self.config.clone(),
             alpha_config: self.alpha_config.clone(),
             env_file: self.env_file.clone(),
-            environment: match self.environment {
-                true => variables(),
-                false => Vec::new(),
+            environment: if self.environment {
+                variables()
+            } else {
+                Vec::new()
             },
             compose: self.compose.clone(),
             service: self.service.clone(),

@@ -82,7 +82,7 @@ struct Nginx {
 /// Prints it.
 pub(super) fn run(options: Options) -> anyhow::Result<()> {
     let Proxy::Nginx(options) = options.proxy;
-    let installation = options.public.installation("vestibule", "vestibule");
+    let installation = options.public.installation();
     let installation = Arc::new(installation.map_err(anyhow::Error::msg)?);
     let paths = Paths {
         manifests: options.manifests,

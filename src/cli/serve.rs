@@ -140,7 +140,7 @@ pub(super) struct Entrance {
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     telemetry::start(&options.log).map_err(anyhow::Error::msg)?;
     // A folder is an installation of its own; in a manifest its namespace need not be written.
-    let installation = options.public.installation("vestibule", "vestibule");
+    let installation = options.public.installation();
     let installation = installation.map_err(anyhow::Error::msg)?;
     let front_door = options.front_door.settings(installation.origin);
     let front_door = front_door.map_err(anyhow::Error::msg)?;
@@ -317,7 +317,7 @@ impl Entrance {
             running.spawn(listener.serve(redirect, stop.clone()));
             tracing::info!(%address, "plain HTTP is sent to https");
         }
-        let door = FrontDoor::counted(gate, endpoint, self.settings, metrics);
+        let door = FrontDoor::new(gate, endpoint, self.settings, metrics);
         match self.certificates {
             Some(certificates) => {
                 let tls = certificates.tls();

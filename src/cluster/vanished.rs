@@ -72,25 +72,12 @@ mod tests {
     use super::*;
     use crate::{
         dataplane::DataPlane,
-        published::Installation,
         resolve::{Place, Settings, project_identity_provider, project_protected_service},
     };
 
     fn world() -> World {
-        let installation = Installation {
-            instance: "vestibule".into(),
-            namespace: "vestibule".into(),
-            origin: crate::policy::Origin {
-                scheme: crate::policy::Scheme::Https,
-                port: 443,
-            },
-            endpoint_prefix: "/oauth2".into(),
-            auth_host: None,
-            identity_headers: vec![],
-            max_session: std::time::Duration::from_secs(1),
-        };
         World::new(Arc::new(Settings {
-            installation: Arc::new(installation),
+            installation: Arc::default(),
             place: Place::Replica,
             data_planes: vec![DataPlane::IngressNginx],
         }))

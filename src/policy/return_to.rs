@@ -60,6 +60,15 @@ impl Scheme {
 
 // === impl Origin ===
 
+impl Default for Origin {
+    fn default() -> Self {
+        Self {
+            scheme: Scheme::Https,
+            port: Scheme::Https.default_port(),
+        }
+    }
+}
+
 impl Origin {
     /// `scheme://host` with the port where it is not the scheme's own.
     #[must_use]
@@ -189,14 +198,9 @@ mod tests {
 
     use super::*;
 
-    const HTTPS: Origin = Origin {
-        scheme: Scheme::Https,
-        port: 443,
-    };
-
     fn read(text: &str) -> Result<String, UnsafeReturn> {
         let host = Host::parse("wiki.example").unwrap();
-        ReturnTo::parse(text, &host, HTTPS).map(|r| r.as_str().to_owned())
+        ReturnTo::parse(text, &host, Origin::default()).map(|r| r.as_str().to_owned())
     }
 
     #[test]

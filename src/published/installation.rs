@@ -32,3 +32,20 @@ pub const IDENTITY_HEADERS: [&str; 5] = [
     "X-Auth-Request-Groups",
     "X-Auth-Request-Access-Token",
 ];
+
+// === impl Installation ===
+
+impl Default for Installation {
+    /// As the options have it where nothing is said.
+    fn default() -> Self {
+        Self {
+            instance: "vestibule".into(),
+            namespace: "vestibule".into(),
+            origin: Origin::default(),
+            endpoint_prefix: "/oauth2".into(),
+            auth_host: None,
+            identity_headers: IDENTITY_HEADERS.map(Into::into).into(),
+            max_session: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}

@@ -23,8 +23,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     dataplane::DataPlane,
-    policy::{HostPattern, Origin, Scheme},
-    published::{Access, HostEntry, IDENTITY_HEADERS, Installation, Service},
+    policy::HostPattern,
+    published::{Access, HostEntry, Installation, Service},
     resource::{
         AUTH_RESPONSE_HEADERS, AUTH_SIGNIN, AUTH_URL, ConditionType, Key, ObjectRef,
         ProtectedServiceObject, Reason,
@@ -73,16 +73,8 @@ pub(super) struct Bench {
 
 pub(super) fn installation() -> Installation {
     Installation {
-        instance: "vestibule".into(),
-        namespace: "vestibule".into(),
-        origin: Origin {
-            scheme: Scheme::Https,
-            port: 443,
-        },
-        endpoint_prefix: "/oauth2".into(),
         auth_host: crate::policy::Host::parse("auth.corp.example"),
-        identity_headers: IDENTITY_HEADERS.map(Arc::from).to_vec(),
-        max_session: Duration::from_secs(86_400),
+        ..Installation::default()
     }
 }
 

@@ -246,10 +246,6 @@ mod tests {
         front_door: FrontDoorOptions,
     }
 
-    const HTTPS: Origin = Origin {
-        scheme: Scheme::Https,
-        port: 443,
-    };
     const HTTP: Origin = Origin {
         scheme: Scheme::Http,
         port: 80,
@@ -263,7 +259,7 @@ mod tests {
 
     fn opened(options: &str) -> FrontDoorSettings {
         let all = format!("--front-door=0.0.0.0:4180 {options}");
-        parsed(HTTPS, &all).unwrap().unwrap()
+        parsed(Origin::default(), &all).unwrap().unwrap()
     }
 
     fn refused(origin: Origin, options: &str) -> String {
@@ -272,7 +268,7 @@ mod tests {
 
     #[test]
     fn without_options_there_is_no_front_door_and_with_its_address_alone_there_is_a_whole_one() {
-        assert!(parsed(HTTPS, "").unwrap().is_none());
+        assert!(parsed(Origin::default(), "").unwrap().is_none());
         let door = opened("");
         assert!(door.certificates.is_empty());
         assert_eq!(door.redirect, None);
@@ -302,14 +298,17 @@ mod tests {
             [("a.pem", "a.key"), ("b.pem", "b.key"), ("c.pem", "c.key")]
         );
         let missing = refused(
-            HTTPS,
+            Origin::default(),
             "--front-door=[::]:1 --tls-cert a.pem,b.pem --tls-key a.key",
         );
         assert_eq!(
             missing,
             "--tls-cert names 2 and --tls-key 1 file: each certificate needs its key, in the same order"
         );
-        assert!(refused(HTTPS, "--front-door=[::]:1 --tls-key a.key").contains("--tls-key 1 file"));
+        assert!(
+            refused(Origin::default(), "--front-door=[::]:1 --tls-key a.key")
+                .contains("--tls-key 1 file")
+        );
     }
 
     #[test]
@@ -323,7 +322,7 @@ mod tests {
             "--max-body-size=1",
         ] {
             let name = option.split('=').next().unwrap();
-            let without_door = refused(HTTPS, option);
+            let without_door = refused(Origin::default(), option);
             assert!(without_door.starts_with(name), "{without_door}");
         }
         for option in [
@@ -408,7 +407,7 @@ mod tests {
             "--upstream-connect-timeout=-1s",
         ] {
             let text = format!("--front-door=[::]:1 {option}");
-            assert!(parsed(HTTPS, &text).is_err(), "{option}");
+            assert!(parsed(Origin::default(), &text).is_err(), "{option}");
         }
     }
 }

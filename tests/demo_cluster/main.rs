@@ -23,9 +23,9 @@ use clap::Parser;
 use tokio::{net::TcpStream, task::JoinSet};
 use vestibule::{
     clock::Clock,
-    demo::{self, Demo, Folder, Setting},
+    demo::{self, Demo, Folder},
     policy::{Origin, Scheme},
-    published::IDENTITY_HEADERS,
+    published,
 };
 
 const CLASS: &str = "nginx";
@@ -69,7 +69,7 @@ async fn run() -> Result<()> {
     .await?;
     step("an identity provider and two services")?;
     let folder = Folder::temporary()?;
-    let demo = Demo::start(&folder, &setting(front.port())).await?;
+    let demo = Demo::start(&folder, &as_people_reach_it(front.port()), Clock::System).await?;
     cluster.ensure_namespace("demo").await?;
     let mut services = JoinSet::new();
     for (name, address) in [("wiki", demo.wiki), ("grafana", demo.grafana)] {
@@ -113,15 +113,15 @@ fn front_address(port: Option<u16>) -> Result<SocketAddr> {
     }
 }
 
-fn setting(port: u16) -> Setting {
-    Setting {
+/// What the demo has to know of the installation.
+fn as_people_reach_it(port: u16) -> published::Installation {
+    published::Installation {
         origin: Origin {
             scheme: Scheme::Http,
             port,
         },
         endpoint_prefix: ENDPOINT_PREFIX.into(),
-        identity_headers: IDENTITY_HEADERS.iter().map(|&name| name.into()).collect(),
-        clock: Clock::System,
+        ..published::Installation::default()
     }
 }
 

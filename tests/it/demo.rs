@@ -11,9 +11,9 @@ use tempfile::TempDir;
 use url::Url;
 use vestibule::{
     clock::Clock,
-    demo::{Demo, Folder, Setting},
+    demo::{Demo, Folder},
     policy::{Origin, Scheme},
-    published::IDENTITY_HEADERS,
+    published::Installation,
 };
 
 const VERIFIER: &str = "a-verifier-that-is-long-enough-for-rfc-7636-4.1";
@@ -108,21 +108,21 @@ impl Bench {
             .send()
             .await
             .unwrap();
-        (response.status(), response.json().await.unwrap())
+        let (status, text) = (response.status(), response.text().await.unwrap());
+        (status, serde_json::from_str(&text).unwrap())
     }
 }
 
 async fn start_in(folder: &TempDir) -> Demo {
-    let setting = Setting {
+    let installation = Installation {
         origin: Origin {
             scheme: Scheme::Http,
             port: 8080,
         },
-        endpoint_prefix: "/oauth2".into(),
-        identity_headers: IDENTITY_HEADERS.map(Into::into).into(),
-        clock: Clock::System,
+        ..Installation::default()
     };
-    Demo::start(&Folder::at(folder.path()).unwrap(), &setting)
+    let folder = Folder::at(folder.path()).unwrap();
+    Demo::start(&folder, &installation, Clock::System)
         .await
         .unwrap()
 }

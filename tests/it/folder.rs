@@ -21,7 +21,7 @@ use vestibule::{
     clock::Clock,
     folder::{Folder, Metrics, Paths},
     policy::{Host, Origin, Policy, Scheme},
-    published::{Access, IDENTITY_HEADERS, Installation, Table},
+    published::{Access, Installation, Table},
     resolve::Standalone,
 };
 
@@ -172,16 +172,12 @@ impl Bench {
 
 fn installation() -> Installation {
     Installation {
-        instance: "vestibule".into(),
-        namespace: "vestibule".into(),
         origin: Origin {
             scheme: Scheme::Http,
             port: 8080,
         },
-        endpoint_prefix: "/oauth2".into(),
         auth_host: Host::parse("auth.example"),
-        identity_headers: IDENTITY_HEADERS.map(Into::into).into(),
-        max_session: Duration::from_secs(3600),
+        ..Installation::default()
     }
 }
 

@@ -25,14 +25,14 @@ use tokio_util::sync::CancellationToken;
 use vestibule::{
     auth::{Gate, Metrics, Verify},
     clock::Clock,
-    front_door::{FrontDoor, Settings as DoorSettings},
+    front_door::{FrontDoor, Metrics as DoorMetrics, Settings as DoorSettings},
     policy::{
-        Ceiling, DomainPattern, Entry, Grant, Host, HostPattern, Identity, Origin, PathMatch,
-        Policy, Rule, RuleAccess, Scheme, SessionLimits, Terms,
+        Ceiling, DomainPattern, Entry, Grant, Host, HostPattern, Identity, PathMatch, Policy, Rule,
+        RuleAccess, SessionLimits, Terms,
     },
     published::{
-        Access, DeniedTexts, HeaderSource, HostEntry, IDENTITY_HEADERS, Installation, KeyRing,
-        Published, Route, RoutePath, Service, ServiceId, Table, UpstreamHeader,
+        Access, DeniedTexts, HeaderSource, HostEntry, KeyRing, Published, Route, RoutePath,
+        Service, ServiceId, Table, UpstreamHeader,
     },
     server::{CheckListener, Limits, Listener},
     session::{Keys, NamedFacts, issue, random},
@@ -92,7 +92,12 @@ fn main() -> anyhow::Result<()> {
             }
             "check" => listener.serve(Verify::new(gate), stop).await?,
             "door" => {
-                let door = FrontDoor::new(gate, axum::Router::new(), DoorSettings::default());
+                let door = FrontDoor::new(
+                    gate,
+                    axum::Router::new(),
+                    DoorSettings::default(),
+                    DoorMetrics::default(),
+                );
                 door_listener.serve(door, stop).await;
             }
             _ => {
@@ -113,21 +118,6 @@ fn memory(which: &str) -> anyhow::Result<u64> {
         .context("the kernel does not say how much memory was used")?
         .parse()?;
     Ok(kilobytes.div_ceil(1024))
-}
-
-fn installation() -> Arc<Installation> {
-    Arc::new(Installation {
-        instance: "vestibule".into(),
-        namespace: "vestibule".into(),
-        origin: Origin {
-            scheme: Scheme::Https,
-            port: 443,
-        },
-        endpoint_prefix: "/oauth2".into(),
-        auth_host: None,
-        identity_headers: IDENTITY_HEADERS.map(Into::into).into(),
-        max_session: Duration::from_secs(86_400),
-    })
 }
 
 /// Judges by a Table of so many services, all behind one address if there is one.
@@ -174,7 +164,7 @@ fn gate(services: usize, upstream: Option<&String>) -> anyhow::Result<Gate> {
     let keys = Arc::new(ArcSwap::from_pointee(Some(keys())));
     let table = Arc::new(ArcSwap::from_pointee(table));
     Ok(Gate::new(
-        installation(),
+        Arc::default(),
         table,
         keys,
         Clock::System,

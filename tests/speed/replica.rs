@@ -66,7 +66,7 @@ pub(super) fn watch(services: usize) -> anyhow::Result<()> {
             }
         });
         let settings = Arc::new(Settings {
-            installation: super::installation(),
+            installation: Arc::default(),
             place: Place::Replica,
             data_planes: vec![DataPlane::IngressNginx, DataPlane::Traefik],
         });

@@ -30,7 +30,7 @@ const PAGE: usize = 100;
 /// from the objects to the Table, those of them that are spent resolving, microseconds of an edit, milliseconds of a
 /// change that concerns all services (the provider's), peak memory in MB.
 pub(super) fn build(services: usize) -> anyhow::Result<()> {
-    let installation = super::installation();
+    let installation = Arc::<Installation>::default();
     let mut resolution = Resolution::new(Arc::new(Settings {
         installation: Arc::clone(&installation),
         place: Place::Replica,

@@ -91,26 +91,16 @@ fn is_header_octet(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::{
-        policy::{Origin, Scheme},
-        published::IDENTITY_HEADERS,
-    };
+    use crate::policy::Origin;
 
     fn installation(port: u16) -> Installation {
         Installation {
-            instance: "vestibule".into(),
-            namespace: "vestibule".into(),
             origin: Origin {
-                scheme: Scheme::Https,
                 port,
+                ..Origin::default()
             },
-            endpoint_prefix: "/oauth2".into(),
-            auth_host: None,
-            identity_headers: IDENTITY_HEADERS.map(Arc::from).to_vec(),
-            max_session: Duration::from_secs(86_400),
+            ..Installation::default()
         }
     }
 

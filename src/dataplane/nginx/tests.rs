@@ -1,23 +1,15 @@
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::*;
 use crate::{
-    policy::{Host, Origin},
-    published::{IDENTITY_HEADERS, Published, Route, RoutePath, ServiceId},
+    policy::Host,
+    published::{Published, Route, RoutePath, ServiceId},
 };
 
 fn installation() -> Installation {
     Installation {
-        instance: "vestibule".into(),
-        namespace: "vestibule".into(),
-        origin: Origin {
-            scheme: Scheme::Https,
-            port: 443,
-        },
-        endpoint_prefix: "/oauth2".into(),
         auth_host: Host::parse("auth.example"),
-        identity_headers: IDENTITY_HEADERS.map(Into::into).into(),
-        max_session: Duration::from_secs(3600),
+        ..Installation::default()
     }
 }
 

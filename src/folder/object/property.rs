@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{
-    folder::yaml,
-    policy::{Origin, Scheme},
-};
+use crate::folder::yaml;
 
 /// The text of a file.
 pub fn holds(data: &[u8]) {
@@ -30,7 +27,7 @@ pub fn holds(data: &[u8]) {
             written.len()
         );
         assert!(document.place.line <= lines + 1);
-        match read(document, &file, &installation()) {
+        match read(document, &file, &Installation::default()) {
             Ok(Document::Object(object, _)) => check_name(&object.id()),
             Ok(Document::Ignored { .. }) => {}
             Err(fault) => assert!(fault.place.line <= lines + 1 && !fault.message.is_empty()),
@@ -52,21 +49,6 @@ fn check_name(id: &Id) {
             .iter()
             .all(|name| !name.is_empty() && name.chars().all(plain))
     );
-}
-
-fn installation() -> Installation {
-    Installation {
-        instance: "vestibule".into(),
-        namespace: "vestibule".into(),
-        origin: Origin {
-            scheme: Scheme::Https,
-            port: 443,
-        },
-        endpoint_prefix: "/oauth2".into(),
-        auth_host: None,
-        identity_headers: Vec::new(),
-        max_session: Duration::from_secs(3600),
-    }
 }
 
 #[test]

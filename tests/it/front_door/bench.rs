@@ -22,14 +22,14 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use vestibule::{
     auth::{Gate, Metrics},
     clock::Clock,
-    front_door::{FrontDoor, Settings},
+    front_door::{self, FrontDoor, Settings},
     policy::{
         Ceiling, Entry, Grant, Host, HostPattern, Identity, Moment, Origin, Policy, Scheme,
         SessionLimits, Terms,
     },
     published::{
-        Access, DeniedTexts, HeaderSource, HostEntry, IDENTITY_HEADERS, Installation, KeyRing,
-        Published, Route, RoutePath, Service, ServiceId, Table, UpstreamHeader,
+        Access, DeniedTexts, HeaderSource, HostEntry, Installation, KeyRing, Published, Route,
+        RoutePath, Service, ServiceId, Table, UpstreamHeader,
     },
     server::{Limits, Listener},
     session::{self, Keys, NamedFacts},
@@ -114,16 +114,12 @@ impl Bench {
             .with(&entry("gone.example", vec![route("/", Some("removed"))]))
             .with(&entry("open.example", vec![route("/", None)]));
         let installation = Installation {
-            instance: "vestibule".into(),
-            namespace: "vestibule".into(),
             origin: Origin {
                 scheme: Scheme::Http,
                 port: 8080,
             },
-            endpoint_prefix: "/oauth2".into(),
             auth_host: Host::parse("auth.example"),
-            identity_headers: IDENTITY_HEADERS.map(Into::into).into(),
-            max_session: Duration::from_secs(3600),
+            ..Installation::default()
         };
         let endpoint = Router::new().fallback(async |request: Request| {
             let host = request.headers()["host"].to_str().unwrap().to_owned();
@@ -145,7 +141,12 @@ impl Bench {
             clock.clone(),
             Metrics::register(&mut Registry::default()),
         );
-        let door = FrontDoor::new(Arc::new(gate.unwrap()), endpoint, settings);
+        let door = FrontDoor::new(
+            Arc::new(gate.unwrap()),
+            endpoint,
+            settings,
+            front_door::Metrics::default(),
+        );
         let stop = CancellationToken::new();
         let serving = tokio::spawn(listener.serve(door.clone(), stop.clone()));
         Self {

@@ -11,7 +11,7 @@ use vestibule::{
     clock::Clock,
     folder::{Folder, Metrics, Paths},
     import::oauth2_proxy::{self, Sources, WishedHost, Wishes},
-    policy::{Claim, Decision, Identity, Moment, Origin, Scheme, Visit, decide},
+    policy::{Claim, Decision, Identity, Moment, Visit, decide},
     published::{Access, IDENTITY_HEADERS, Installation, Table},
     resolve::Standalone,
 };
@@ -43,16 +43,8 @@ impl Served {
             .chain(forwarded);
         let headers = headers.chain(["X-Department".to_owned()]);
         let installation = Installation {
-            instance: "vestibule".into(),
-            namespace: "vestibule".into(),
-            origin: Origin {
-                scheme: Scheme::Https,
-                port: 443,
-            },
-            endpoint_prefix: "/oauth2".into(),
-            auth_host: None,
             identity_headers: headers.map(Into::into).collect(),
-            max_session: std::time::Duration::from_secs(24 * 3600),
+            ..Installation::default()
         };
         let paths = Paths {
             manifests: folder.path().to_owned(),
