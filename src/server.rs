@@ -12,6 +12,7 @@ mod connection;
 mod descriptors;
 mod http1;
 mod http2;
+mod http_service;
 mod limits;
 mod metrics;
 mod places;
@@ -20,14 +21,8 @@ mod stall;
 mod tls;
 mod turns;
 
-use std::{convert::Infallible, io::ErrorKind, net::SocketAddr, sync::Arc};
+use std::{io::ErrorKind, net::SocketAddr, sync::Arc};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use hyper::{
-    body::{Body, Incoming},
-    service::Service,
-};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::OwnedSemaphorePermit,
@@ -40,6 +35,7 @@ pub use self::{
     checks::CheckListener,
     connection::Connection,
     descriptors::connections_that_fit,
+    http_service::HttpService,
     limits::Limits,
     metrics::{ListenerMetrics, Metrics},
     redirect::Redirect,
@@ -98,16 +94,7 @@ impl Listener {
     }
 
     /// Serves HTTP/1.1 until `stop`, then lets requests in flight finish.
-    pub async fn serve<S, B>(self, service: S, stop: CancellationToken)
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
-        S::Future: Send,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: std::error::Error + Send + Sync,
-    {
+    pub async fn serve(self, service: impl HttpService + Clone, stop: CancellationToken) {
         let limits = self.limits;
         self.converse(stop, |stream, connection| {
             let stream = Stalling::new(stream, limits.write_timeout);
@@ -121,17 +108,12 @@ impl Listener {
     }
 
     /// Serves HTTP/2 and HTTP/1.1 over TLS until `stop`, then lets requests in flight finish.
-    pub async fn serve_tls<S, B>(self, tls: Tls, service: S, stop: CancellationToken)
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send + 'static,
-        B: Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: std::error::Error + Send + Sync,
-    {
+    pub async fn serve_tls(
+        self,
+        tls: Tls,
+        service: impl HttpService + Clone + Sync,
+        stop: CancellationToken,
+    ) {
         let limits = self.limits;
         self.converse(stop, |stream, connection| {
             tls.clone()

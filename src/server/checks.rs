@@ -5,24 +5,18 @@
 //! Table that is being built has no turn before a check.
 
 use std::{
-    convert::Infallible,
     io,
     net::{SocketAddr, TcpListener},
     num::NonZero,
     thread,
 };
 
-use bytes::Bytes;
-use http::{Request, Response};
-use hyper::{
-    body::{Body, Incoming},
-    service::{Service, service_fn},
-};
+use hyper::service::service_fn;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Connection, Limits, Listener, ListenerMetrics, cannot_listen,
+    Connection, HttpService, Limits, Listener, ListenerMetrics, cannot_listen,
     http1::{self, Answers},
     socket,
     stall::Stalling,
@@ -88,16 +82,11 @@ impl CheckListener {
     ///
     /// # Errors
     /// If a thread cannot start.
-    pub async fn serve<S, B>(self, service: S, stop: CancellationToken) -> io::Result<()>
-    where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + 'static,
-        S::Future: Send,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: std::error::Error + Send + Sync,
-    {
+    pub async fn serve(
+        self,
+        service: impl HttpService + Clone,
+        stop: CancellationToken,
+    ) -> io::Result<()> {
         let limits = self.limits;
         let mut ends = Vec::with_capacity(self.sockets.len());
         for (number, socket) in self.sockets.into_iter().enumerate() {
@@ -124,20 +113,11 @@ impl CheckListener {
 }
 
 /// Serves one socket on this thread.
-fn serve_here<S, B>(
+fn serve_here(
     (socket, limits, metrics): (TcpListener, Limits, ListenerMetrics),
-    service: S,
+    service: impl HttpService + Clone,
     stop: CancellationToken,
-) -> io::Result<()>
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-        + Clone
-        + Send
-        + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: std::error::Error + Send + Sync,
-{
+) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -164,9 +144,12 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{convert::Infallible, time::Duration};
 
+    use bytes::Bytes;
+    use http::{Request, Response};
     use http_body_util::Empty;
+    use hyper::body::Incoming;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpStream,

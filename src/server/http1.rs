@@ -1,20 +1,12 @@
 //! A conversation in HTTP/1.1.
 
-use std::convert::Infallible;
-
-use bytes::Bytes;
-use http::{Request, Response};
-use hyper::{
-    body::{Body, Incoming},
-    service::Service,
-};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Connection, Limits, places::Ending};
+use super::{Connection, HttpService, Limits, places::Ending};
 
 /// What a service answers with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answers {
     /// Headers and hardly anything else: written as one piece, which saves putting a list of pieces together.
     Headers,
@@ -23,21 +15,15 @@ pub(super) enum Answers {
 }
 
 /// Answers requests until the client hangs up, or the listener stops and the request in flight is answered.
-pub(super) async fn converse<IO, S, B>(
-    io: IO,
+pub(super) async fn converse(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     connection: Connection,
-    service: S,
+    service: impl HttpService,
     answers: Answers,
     limits: Limits,
-) where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
-    S::Future: Send,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: std::error::Error + Send + Sync,
-{
+) {
     let mut http = hyper::server::conn::http1::Builder::new();
-    if let Answers::Headers = answers {
+    if answers == Answers::Headers {
         http.writev(false);
     }
     let conversation = http

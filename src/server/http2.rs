@@ -3,8 +3,8 @@
 //! The streams that are open are counted, from the request to the last octet of the response: hyper keeps a
 //! connection without any for as long as the client likes, and each holds one of the listener's places. Floods of
 //! frames (resets, CONTINUATION, empty DATA, settings, pings) are h2's to bound, which closes the connection with
-//! ENHANCE_YOUR_CALM. A client that opens no window for an answer loses the stream (`turns`). CONNECT with `:protocol` is off, so there are no upgrades here: browsers open WebSockets on a
-//! connection of their own, in HTTP/1.1.
+//! ENHANCE_YOUR_CALM. A client that opens no window for an answer loses the stream (`turns`). CONNECT with `:protocol` is
+//! off, so there are no upgrades here: browsers open WebSockets on a connection of their own, in HTTP/1.1.
 
 use std::{
     convert::Infallible,
@@ -28,7 +28,7 @@ use tokio::{
 };
 
 use super::{
-    Connection, Limits,
+    Connection, HttpService, Limits,
     connection::OnConnection,
     places::Ending,
     turns::{Turn, Watching},
@@ -77,14 +77,12 @@ struct Streamed<B> {
 
 /// Answers requests until the client hangs up, there was none for a while, or the listener stops and those in flight
 /// are answered.
-pub(super) async fn converse<IO, S, B>(io: IO, connection: Connection, service: S, limits: Limits)
-where
-    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
-    S::Future: Send + 'static,
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: std::error::Error + Send + Sync,
-{
+pub(super) async fn converse(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    connection: Connection,
+    service: impl HttpService,
+    limits: Limits,
+) {
     let streams = Streams(Arc::new(watch::Sender::new(0)));
     let service = OnConnection {
         service,

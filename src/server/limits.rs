@@ -27,7 +27,6 @@ impl Limits {
     #[must_use]
     pub fn of_admin() -> Self {
         Self {
-            header_timeout: Duration::from_secs(30),
             connections: 100,
             ..Self::default()
         }

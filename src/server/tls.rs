@@ -6,14 +6,8 @@ mod choice;
 mod files;
 mod follow;
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{Request, Response};
-use hyper::{
-    body::{Body, Incoming},
-    service::Service,
-};
 use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
@@ -32,7 +26,7 @@ pub use self::{
     follow::{Certificates, NoTls},
 };
 use super::{
-    Connection, Limits,
+    Connection, HttpService, Limits,
     connection::OnConnection,
     http1::{self, Answers},
     http2,
@@ -70,21 +64,13 @@ impl Tls {
         Ok(Self(Arc::new(config).into()))
     }
 
-    pub(super) async fn converse<S, B>(
+    pub(super) async fn converse(
         self,
         stream: TcpStream,
         connection: Connection,
-        service: S,
+        service: impl HttpService + Sync,
         limits: Limits,
-    ) where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send + 'static,
-        B: Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: std::error::Error + Send + Sync,
-    {
+    ) {
         let stream = tokio::select! {
             agreed = timeout(limits.handshake_timeout, self.agree(stream, limits)) => agreed,
             ending = connection.ending() => {
