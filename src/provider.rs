@@ -74,21 +74,12 @@ pub struct AuthorizationRequest<'a> {
     pub nonce: &'a str,
     /// The verifier of RFC 7636, 43 to 128 characters; only its SHA-256 leaves.
     pub pkce_verifier: &'a str,
-    /// What the provider shall ask although somebody is signed in there.
-    pub prompt: Option<Prompt>,
+    /// Whether the person may choose another account than the one that is signed in at the provider.
+    pub selects_account: bool,
     /// How old the sign-in at the provider may be.
     pub max_age: Option<Duration>,
     /// Whom the provider may expect.
     pub login_hint: Option<&'a str>,
-}
-
-/// `prompt` of an authorization request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prompt {
-    /// Let the person choose another account.
-    SelectAccount,
-    /// Ask for the password again.
-    Login,
 }
 
 /// What came back with the browser, and what was remembered when it left.

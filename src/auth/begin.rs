@@ -8,7 +8,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use super::{Endpoint, asked::Asked, page::Page};
 use crate::{
     policy::{Host, Moment, ReturnTo},
-    provider::{AuthorizationRequest, Prompt, ProviderError},
+    provider::{AuthorizationRequest, ProviderError},
     published::{ProviderSettings, Service},
     session::{Attempt, AttemptPurpose, HandOffRequest, Keys, Secrets, State, random, set_cookie},
 };
@@ -105,7 +105,7 @@ pub(super) async fn ask_provider(
         state: attempt.state.as_str(),
         nonce: &attempt.secrets.nonce,
         pkce_verifier: &attempt.secrets.pkce_verifier,
-        prompt: switch_account.then_some(Prompt::SelectAccount),
+        selects_account: switch_account,
         max_age,
         login_hint: None,
     };

@@ -162,7 +162,7 @@ pub fn decide(
         Place::Ordinary | Place::Rule(_, RuleAccess::Public) => Decision::Allow,
         Place::Rule(number, RuleAccess::Denied) => Decision::Deny(Denial::PathDenied(number)),
         Place::Rule(number, RuleAccess::Restricted(grant)) => match grant.judge(who) {
-            Ok(_) => Decision::Allow,
+            Ok(()) => Decision::Allow,
             Err(miss) => refusal(miss, Denial::Restricted(number, miss)),
         },
         Place::Unclear => policy.judge_everywhere(who),

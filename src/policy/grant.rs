@@ -53,20 +53,20 @@ pub enum Miss {
 // === impl Grant ===
 
 impl Grant {
-    /// The entry that lets this person in (its place in the list), or what was missing.
+    /// Whether an entry lets this person in, or what was missing.
     ///
     /// # Errors
     /// The closest miss, if no entry matches.
-    pub fn judge(&self, who: &Identity<'_>) -> Result<usize, Miss> {
+    pub fn judge(&self, who: &Identity<'_>) -> Result<(), Miss> {
         let entries = match self {
-            Self::AnyAuthenticated => return Ok(0),
+            Self::AnyAuthenticated => return Ok(()),
             Self::AnyOf(entries) => entries,
         };
         let address = who.email.as_deref().and_then(Email::parse);
         let mut closest = Miss::NotListed;
-        for (place, entry) in entries.iter().enumerate() {
+        for entry in entries {
             match entry.judge(who, address.as_ref()) {
-                Ok(()) => return Ok(place),
+                Ok(()) => return Ok(()),
                 Err(miss) => closest = closest.max(miss),
             }
         }
@@ -154,7 +154,7 @@ mod tests {
         let mut who = ann();
         assert_eq!(grant.judge(&who), Err(Miss::GroupMissing));
         who.groups = vec!["editors".into()];
-        assert_eq!(grant.judge(&who), Ok(1));
+        assert_eq!(grant.judge(&who), Ok(()));
         who.email = Some("ann@third.example".into());
         assert_eq!(grant.judge(&who), Err(Miss::NotListed));
     }
@@ -203,7 +203,7 @@ mod tests {
             name: "department".into(),
             values: vec!["hr".into(), "it".into()],
         }];
-        assert_eq!(grant.judge(&who), Ok(0));
+        assert_eq!(grant.judge(&who), Ok(()));
     }
 
     proptest! {

@@ -16,7 +16,7 @@ use oauth2::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AuthorizationRequest, Callback, Prompt,
+    AuthorizationRequest, Callback,
     discovery::{ClientAuthentication, Metadata},
     error::ProviderError,
     http::{HttpFailure, Outgoing},
@@ -74,12 +74,8 @@ pub(super) fn authorization_url(
         .add_scopes(scopes(settings))
         .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
         .add_extra_param("nonce", request.nonce);
-    if let Some(prompt) = request.prompt {
-        let prompt = match prompt {
-            Prompt::SelectAccount => "select_account",
-            Prompt::Login => "login",
-        };
-        url = url.add_extra_param("prompt", prompt);
+    if request.selects_account {
+        url = url.add_extra_param("prompt", "select_account");
     }
     if let Some(max_age) = request.max_age {
         url = url.add_extra_param("max_age", seconds(max_age));
@@ -204,9 +200,10 @@ fn explained(
         | BasicErrorResponseType::UnauthorizedClient
         | BasicErrorResponseType::UnsupportedGrantType) => {
             let secret = settings.client_secret.as_ref();
-            let hint = match secret.is_some_and(|secret| secret.expose().ends_with(b"\n")) {
-                true => "; the client secret ends in a line break, is that meant?",
-                false => "",
+            let hint = if secret.is_some_and(|secret| secret.expose().ends_with(b"\n")) {
+                "; the client secret ends in a line break, is that meant?"
+            } else {
+                ""
             };
             let reason = format!(
                 "the token endpoint refused this client ({}): {words}. Compare clientID and the client secret with \
@@ -216,23 +213,24 @@ fn explained(
             misconfigured(settings, &reason)
         }
         code => {
-            let code = printable(code.as_ref(), 64).into();
+            let code = printable(code.as_ref(), 64);
             let reason = words.into();
-            match code {
-                code if is_momentary(&code) => ProviderError::Unreachable { provider, reason },
-                code => ProviderError::Refused {
+            if is_momentary(&code) {
+                ProviderError::Unreachable { provider, reason }
+            } else {
+                ProviderError::Refused {
                     provider,
-                    code,
+                    code: code.into(),
                     reason,
-                },
+                }
             }
         }
     }
 }
 
-fn is_momentary(code: &std::sync::Arc<str>) -> bool {
+fn is_momentary(code: &str) -> bool {
     matches!(
-        &**code,
+        code,
         "temporarily_unavailable" | "server_error" | "slow_down"
     )
 }
@@ -252,9 +250,10 @@ fn words(
     let tells = secrets
         .iter()
         .any(|secret| !secret.is_empty() && words.contains(secret.trim_end()));
-    match words.is_empty() || tells {
-        true => "it gave no description that may be shown".to_owned(),
-        false => words,
+    if words.is_empty() || tells {
+        "it gave no description that may be shown".to_owned()
+    } else {
+        words
     }
 }
 

@@ -22,8 +22,7 @@ use vestibule::{
     clock::Clock,
     policy::Moment,
     provider::{
-        AuthorizationRequest, Callback, Distrust, Metrics, Prompt, ProviderError, Providers,
-        SignedIn,
+        AuthorizationRequest, Callback, Distrust, Metrics, ProviderError, Providers, SignedIn,
     },
     published::{ClaimNames, Observation, ProviderKind, ProviderSettings, Secret},
 };
@@ -94,7 +93,7 @@ fn request() -> AuthorizationRequest<'static> {
         state: STATE,
         nonce: NONCE,
         pkce_verifier: VERIFIER,
-        prompt: None,
+        selects_account: false,
         max_age: None,
         login_hint: None,
     }

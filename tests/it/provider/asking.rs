@@ -9,7 +9,7 @@ async fn the_browser_is_sent_with_everything_that_ties_the_answer_to_it() {
     metadata["authorization_endpoint"] = json!(format!("{}/auth?tenant=corp", lying.issuer()));
     lying.answers(DISCOVERY, Answer::Json(metadata));
     let request = AuthorizationRequest {
-        prompt: Some(Prompt::SelectAccount),
+        selects_account: true,
         max_age: Some(Duration::from_secs(90)),
         login_hint: Some("ann@corp.example"),
         ..request()
