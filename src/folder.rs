@@ -3,8 +3,7 @@
 //! `files` looks at what is there, `yaml` and `object` read it with its places, `contents` follows it from look to
 //! look, `live` resolves and publishes, `check` does so once. What cannot be read closes what it holds and is named
 //! with line and column (`finding`), and so is what that does to checks that name a host alone (`by_host`); what is in
-//! force is shown (`status`, `metrics`). The session keys live in a
-//! folder of their own (`key_ring`).
+//! force is shown (`status`, `metrics`). The session keys live in a folder of their own (`key_ring`).
 
 mod asked;
 mod by_host;

@@ -9,7 +9,7 @@ use std::{
 use crate::policy::Moment;
 
 /// When what was last said. Its keys are services, hosts and providers of the Table and names of listeners. A wildcard
-/// covers as many hosts as anybody can think of, so what comes after the first [`MOST`] shares a place.
+/// covers as many hosts as anybody can think of, so what comes after the first thousand shares a place.
 #[derive(Debug, Default)]
 pub struct Notices(Mutex<HashMap<(Box<str>, &'static str), Moment>>);
 

@@ -12,12 +12,12 @@ use crate::settings::{LogFormat, LogOptions};
 /// # Errors
 /// With a sentence, if the filter cannot be read or logging has been started before.
 pub fn start(options: &LogOptions) -> Result<(), String> {
-    // A log that is written into a watched folder would tell of itself without end.
     if let Some(word) = no_level(&options.log_level) {
         return Err(format!(
             "--log-level={word}: not one of error, warn, info, debug and trace; a module with its level is written as vestibule::folder=debug"
         ));
     }
+    // A log that is written into a watched folder would tell of itself without end.
     let filter = EnvFilter::try_new(format!("notify=info,{}", options.log_level))
         .map_err(|error| format!("--log-level={}: {error}", options.log_level))?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter);

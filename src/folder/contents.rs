@@ -292,7 +292,6 @@ impl ManifestFile {
         }
         let whole = |message: String| Complaint {
             file: Some(Arc::clone(name)),
-            closes: true,
             ..Complaint::general(message, true)
         };
         let documents = match &text {

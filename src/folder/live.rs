@@ -48,7 +48,7 @@ pub struct NoFolder {
 
 impl Folder {
     /// Reads the folder for the first time. Blocks for as long as that takes. What is wrong with a file is logged,
-    /// and closes what it covers. `paths_are_told`: somebody says which path a request asks for.
+    /// and closes what it covers.
     ///
     /// # Errors
     /// If there is no folder at that path.
@@ -309,7 +309,7 @@ fn log_findings(now: &[Finding], before: &[Finding]) {
     }
 }
 
-// === impl NoFolder ===
+// === impl Paths ===
 
 impl Paths {
     /// Whether the folders can be read at all.

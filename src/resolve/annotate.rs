@@ -106,43 +106,14 @@ fn protection(
             .all(|(_, state, wanted)| state.is_for(asker) && state.value.as_ref() == Some(*wanted));
     let refusal = world.refusal(&Write::Annotations(key.clone()));
     if settled {
-        let is_undone = |refusal: &&Refusal| refusal.kind == RefusalKind::Undone;
+        let is_undone = refusal.is_some_and(|refusal| refusal.kind == RefusalKind::Undone);
         return Annotated {
             action: None,
-            failure: refusal.filter(is_undone).map(|_| undone(key)),
+            failure: is_undone.then(|| undone(key)),
         };
     }
     let failure = match refusal {
-        Some(Refusal {
-            kind: RefusalKind::Undone,
-            ..
-        }) => undone(key),
-        Some(refusal) => {
-            let (reason, mend) = match refusal.kind {
-                RefusalKind::Conflict => (
-                    Reason::AnnotationConflict,
-                    "Take the keys auth-url, auth-signin and auth-response-headers out of whatever else writes them.",
-                ),
-                RefusalKind::Forbidden => (
-                    Reason::WriteRejected,
-                    "Vestibule's controller lacks the right to patch it; install the chart's RBAC.",
-                ),
-                RefusalKind::Rejected => (
-                    Reason::WriteRejected,
-                    "Change what the answer names; the write is tried again.",
-                ),
-                RefusalKind::Failed | RefusalKind::Undone => {
-                    (Reason::WriteRejected, "The write is tried again.")
-                }
-            };
-            Failure::programmed(
-                reason,
-                format!(
-                    "The annotations of Ingress {key} could not be written, so it may be open: {}. {mend}",
-                    refusal.message.trim_end_matches('.')
-                ),
-            )
-        }
+        Some(refusal) => refused(key, refusal),
         None => Failure::programmed(
             Reason::Pending,
             format!("The annotations of Ingress {key} are being written."),
@@ -184,6 +155,32 @@ fn removal(key: &Key, ingress: &Ingress, values: Values) -> Option<AnnotationAct
         headers: current(&keys.headers, &values.headers),
     });
     Some(AnnotationAction::Remove { adopt_first })
+}
+
+fn refused(key: &Key, refusal: &Refusal) -> Failure {
+    let (reason, mend) = match refusal.kind {
+        RefusalKind::Undone => return undone(key),
+        RefusalKind::Conflict => (
+            Reason::AnnotationConflict,
+            "Take the keys auth-url, auth-signin and auth-response-headers out of whatever else writes them.",
+        ),
+        RefusalKind::Forbidden => (
+            Reason::WriteRejected,
+            "Vestibule's controller lacks the right to patch it; install the chart's RBAC.",
+        ),
+        RefusalKind::Rejected => (
+            Reason::WriteRejected,
+            "Change what the answer names; the write is tried again.",
+        ),
+        RefusalKind::Failed => (Reason::WriteRejected, "The write is tried again."),
+    };
+    Failure::programmed(
+        reason,
+        format!(
+            "The annotations of Ingress {key} could not be written, so it may be open: {}. {mend}",
+            refusal.message.trim_end_matches('.')
+        ),
+    )
 }
 
 fn undone(key: &Key) -> Failure {
