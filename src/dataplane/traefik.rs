@@ -65,13 +65,12 @@ pub fn longest_rule(hosts: &[&str], path: Option<RulePath<'_>>) -> usize {
     }
     let path = path.map(|RulePath { path, is_exact }| {
         let path = quoted(path);
-        match is_exact {
-            true => format!("Path(\"{path}\")").len(),
-            false => {
-                let plain = format!("(Path(\"{path}\") || PathPrefix(\"{path}/\"))");
-                let pattern = format!("PathRegexp(\"(?i)^(?:{path})?\")");
-                plain.len().max(pattern.len())
-            }
+        if is_exact {
+            format!("Path(\"{path}\")").len()
+        } else {
+            let plain = format!("(Path(\"{path}\") || PathPrefix(\"{path}/\"))");
+            let pattern = format!("PathRegexp(\"(?i)^(?:{path})?\")");
+            plain.len().max(pattern.len())
         }
     });
     hosts.len().saturating_add(path.unwrap_or_default())

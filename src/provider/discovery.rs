@@ -48,11 +48,14 @@ pub(super) async fn discover(outgoing: &Outgoing, issuer: &str) -> Result<Metada
     let document = outgoing
         .document(Operation::Discovery, &location)
         .await
-        .map_err(|failure| match failure.is_refusal() {
-            true => misconfigured(format!(
-                "{failure}. Compare spec.oidc.issuerURL with what the provider calls its issuer"
-            )),
-            false => failure.of(outgoing.provider()),
+        .map_err(|failure| {
+            if failure.is_refusal() {
+                misconfigured(format!(
+                    "{failure}. Compare spec.oidc.issuerURL with what the provider calls its issuer"
+                ))
+            } else {
+                failure.of(outgoing.provider())
+            }
         })?;
     Metadata::read(&document, issuer, plain_http)
         .map_err(|reason| misconfigured(format!("{}: {reason}", shown(&location))))

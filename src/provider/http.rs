@@ -200,15 +200,18 @@ impl Outgoing {
         if scheme != Some("https") && !(self.plain_http && scheme == Some("http")) {
             return Err(HttpFailure::Scheme(url));
         }
-        let failed = |error: reqwest::Error| match error.is_timeout() {
-            true => HttpFailure::Timeout {
-                url: url.clone(),
-                limit: self.turns.limits().timeout,
-            },
-            false => HttpFailure::Connection {
-                url: url.clone(),
-                cause: innermost(&error),
-            },
+        let failed = |error: reqwest::Error| {
+            if error.is_timeout() {
+                HttpFailure::Timeout {
+                    url: url.clone(),
+                    limit: self.turns.limits().timeout,
+                }
+            } else {
+                HttpFailure::Connection {
+                    url: url.clone(),
+                    cause: innermost(&error),
+                }
+            }
         };
         let request = reqwest::Request::try_from(request).map_err(failed)?;
         let mut answer = self.client.execute(request).await.map_err(failed)?;

@@ -82,9 +82,10 @@ impl KeySet {
             jsonwebtoken::crypto::verify(signature, signed.as_bytes(), &key.material, algorithm)
                 .unwrap_or(false)
         };
-        match fitting.any(verifies) {
-            true => Ok(()),
-            false => Err(Distrust::Signature),
+        if fitting.any(verifies) {
+            Ok(())
+        } else {
+            Err(Distrust::Signature)
         }
     }
 

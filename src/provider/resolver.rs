@@ -13,14 +13,15 @@ pub(super) struct Resolver;
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let addresses: Addrs = match is_this_machine(name.as_str()) {
-                true => Box::new(loopback().into_iter()),
-                false => Box::new(
+            let addresses: Addrs = if is_this_machine(name.as_str()) {
+                Box::new(loopback().into_iter())
+            } else {
+                Box::new(
                     tokio::net::lookup_host((name.as_str(), 0))
                         .await?
                         .collect::<Vec<_>>()
                         .into_iter(),
-                ),
+                )
             };
             Ok(addresses)
         })

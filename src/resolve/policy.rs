@@ -377,9 +377,10 @@ fn paths(rule: &RuleSpec, place: &str) -> Result<Vec<PathMatch>, String> {
 
 impl fmt::Display for Owner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.is_ingress {
-            true => "The annotations of Ingress",
-            false => "ProtectedService",
+        let what = if self.is_ingress {
+            "The annotations of Ingress"
+        } else {
+            "ProtectedService"
         };
         write!(f, "{what} {}", self.key)
     }

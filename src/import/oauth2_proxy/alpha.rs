@@ -95,9 +95,10 @@ fn take_upstreams(given: &mut Given, upstreams: &Value) {
         let code = code.unwrap_or_else(|| "200".to_owned());
         given.upstreams.push(Upstream {
             path: text("path"),
-            uri: match is_static {
-                true => format!("static://{code}"),
-                false => text("uri"),
+            uri: if is_static {
+                format!("static://{code}")
+            } else {
+                text("uri")
             },
             is_rewritten: upstream.get("rewriteTarget").is_some(),
         });

@@ -191,9 +191,10 @@ fn mounts(folder: &str, service: &Value, file: &Value) -> Vec<(String, String)> 
         let target = secret.get("target").and_then(Value::as_str).or(source);
         let of = |name: &str| file.get("secrets")?.get(name)?.get("file")?.as_str();
         if let (Some(here), Some(there)) = (source.and_then(of), target) {
-            let there = match there.starts_with('/') {
-                true => there.to_owned(),
-                false => format!("/run/secrets/{there}"),
+            let there = if there.starts_with('/') {
+                there.to_owned()
+            } else {
+                format!("/run/secrets/{there}")
             };
             mounts.push((there, beside(folder, here)));
         }

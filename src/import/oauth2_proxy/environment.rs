@@ -19,9 +19,10 @@ pub(super) fn take(given: &mut Given, variables: &[(String, String)]) {
             continue;
         }
         let is_list = by_key(key).is_some_and(|known| known.kind == Kind::List);
-        let items = match is_list {
-            true => value.split(',').map(str::to_owned).collect(),
-            false => vec![value.clone()],
+        let items = if is_list {
+            value.split(',').map(str::to_owned).collect()
+        } else {
+            vec![value.clone()]
         };
         given.set_key(key, Origin::Environment, name, items);
     }

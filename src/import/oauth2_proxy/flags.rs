@@ -23,9 +23,10 @@ pub(super) fn take(given: &mut Given, arguments: &[String]) {
         };
         let Some(known) = known(name) else {
             let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            given.unknown.insert(match name.chars().all(is_name) {
-                true => format!("--{name}"),
-                false => format!("argument {place}, which is no option"),
+            given.unknown.insert(if name.chars().all(is_name) {
+                format!("--{name}")
+            } else {
+                format!("argument {place}, which is no option")
             });
             continue;
         };

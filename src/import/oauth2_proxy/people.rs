@@ -117,10 +117,7 @@ fn everybody(
             made.decide(
                 Place::Service("anyAuthenticated"),
                 flags,
-                match is_closed {
-                    true => "with * everybody whom the provider knows gets in, also without a verified address; better name emailDomains or groups in `allow` instead",
-                    false => "with * everybody whom the provider knows got in. Nobody does until its IdentityProvider says `closed: true`: everyone it knows is one of yours, and nobody can make an account there. Better name emailDomains or groups in `allow` instead",
-                },
+                if is_closed { "with * everybody whom the provider knows gets in, also without a verified address; better name emailDomains or groups in `allow` instead" } else { "with * everybody whom the provider knows got in. Nobody does until its IdentityProvider says `closed: true`: everyone it knows is one of yours, and nobody can make an account there. Better name emailDomains or groups in `allow` instead" },
             );
             if let Some((_, spec)) = made.provider.as_mut().filter(|_| is_closed) {
                 spec.closed = true;
@@ -184,7 +181,7 @@ fn addresses(given: &Given, read: ReadFile<'_>, made: &mut Manifests) -> Vec<Str
     let text = match read(&here) {
         Ok(text) => text,
         Err(why) => {
-            made.decide(place, flags, format!("{} cannot be read ({why}), so its people stay out: write their addresses into emails", here));
+            made.decide(place, flags, format!("{here} cannot be read ({why}), so its people stay out: write their addresses into emails"));
             return Vec::new();
         }
     };

@@ -137,9 +137,10 @@ pub(super) fn print(given: &Given, made: &Manifests) -> Translation {
 /// The field, or the top if there is no such field and nobody would look for it.
 fn near<'a>(at: &'a str, spec: Option<&Value>) -> &'a str {
     let found = spec.and_then(|spec| at.split('.').try_fold(spec, |value, key| value.get(key)));
-    match found.is_some() || MISSED.contains(&at) {
-        true => at,
-        false => "",
+    if found.is_some() || MISSED.contains(&at) {
+        at
+    } else {
+        ""
     }
 }
 
@@ -244,14 +245,14 @@ fn unknown(page: &mut Page, given: &Given) {
         page.blank();
         page.comment(0, "Of the alpha configuration:");
         for (path, text) in &given.alpha_only {
-            page.comment(0, &format!("! {}: {text}", path));
+            page.comment(0, &format!("! {path}: {text}"));
         }
     }
     if !given.unknown.is_empty() {
         page.blank();
         page.comment(0, "oauth2-proxy 7.15 knows nothing of these, so nothing was made of them. A name that is almost right has no effect there either: lists are flags in the singular and keys and variables in the plural.");
         for name in &given.unknown {
-            page.comment(0, &format!("! {}", name));
+            page.comment(0, &format!("! {name}"));
         }
     }
 }

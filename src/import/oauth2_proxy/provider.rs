@@ -25,6 +25,9 @@ pub(super) enum Oidc {
     GitLab,
 }
 
+/// Where nobody said an issuer: it is to be written there.
+const ISSUER: &str = "https://ISSUER";
+
 /// Makes the IdentityProvider; says its name and what it is.
 pub(super) fn provider(given: &Given, made: &mut Manifests) -> (String, Flavour) {
     let kind = given.text_or_default("provider").to_owned();
@@ -43,14 +46,13 @@ pub(super) fn provider(given: &Given, made: &mut Manifests) -> (String, Flavour)
                 Place::Provider(""),
                 &["provider"],
                 format!(
-                    "sign-in with {} is not supported yet, so this IdentityProvider is missing and nobody gets in. Put an OpenID Connect provider in between that knows it, such as Dex, and write an IdentityProvider {name} of type OIDC with its issuer.",
-                    kind
+                    "sign-in with {kind} is not supported yet, so this IdentityProvider is missing and nobody gets in. Put an OpenID Connect provider in between that knows it, such as Dex, and write an IdentityProvider {name} of type OIDC with its issuer."
                 ),
             );
             return (name, flavour);
         }
         Flavour::Google => None,
-        Flavour::Oidc(oidc) => issuer(given, oidc, made),
+        Flavour::Oidc(oidc) => Some(issuer(given, oidc, made)),
     };
     let by = if given.has("provider") {
         &["provider"][..]
@@ -65,13 +67,14 @@ pub(super) fn provider(given: &Given, made: &mut Manifests) -> (String, Flavour)
     if display_name.is_some() {
         made.from(Place::Provider("displayName"), &["provider-display-name"]);
     }
-    match given.has("client-id") {
-        true => made.from(Place::Provider("clientID"), &["client-id"]),
-        false => made.decide(
+    if given.has("client-id") {
+        made.from(Place::Provider("clientID"), &["client-id"])
+    } else {
+        made.decide(
             Place::Provider("clientID"),
             &[],
             "no --client-id was given: write it here",
-        ),
+        )
     }
     let spec = IdentityProviderSpec {
         kind: match flavour {
@@ -129,7 +132,7 @@ fn name(given: &Given, kind: &str) -> String {
     display.unwrap_or(plain)
 }
 
-fn issuer(given: &Given, oidc: Oidc, made: &mut Manifests) -> Option<String> {
+fn issuer(given: &Given, oidc: Oidc, made: &mut Manifests) -> String {
     let place = Place::Provider("oidc");
     if let Some(issuer) = given.text("oidc-issuer-url") {
         if issuer.contains('@') {
@@ -138,11 +141,11 @@ fn issuer(given: &Given, oidc: Oidc, made: &mut Manifests) -> Option<String> {
                 &["oidc-issuer-url"],
                 "an issuer has no user and password in it: write it without",
             );
-            return Some("https://ISSUER".to_owned());
+            return ISSUER.to_owned();
         }
         made.from(place, &["oidc-issuer-url"]);
         tenants(given, issuer, made);
-        return Some(issuer.to_owned());
+        return issuer.to_owned();
     }
     let found = match oidc {
         Oidc::GitLab => Some(("https://gitlab.com".to_owned(), &[][..])),
@@ -161,11 +164,11 @@ fn issuer(given: &Given, oidc: Oidc, made: &mut Manifests) -> Option<String> {
     match found {
         Some((issuer, by)) => {
             made.tell(place, by, "this is the issuer they stand for; it has to be exactly the `iss` of its ID tokens");
-            Some(issuer)
+            issuer
         }
         None => {
             made.decide(place, &[], "no --oidc-issuer-url was given: write the issuer here, exactly as it stands in `iss` of its ID tokens");
-            Some("https://ISSUER".to_owned())
+            ISSUER.to_owned()
         }
     }
 }
@@ -215,12 +218,11 @@ fn scopes(given: &Given, made: &mut Manifests) -> Vec<String> {
     }
     let asks_groups = ["allowed-group", "allowed-role", "keycloak-group"];
     let is_plain = matches!(given.text_or_default("provider"), "oidc" | "keycloak-oidc");
-    match is_plain && asks_groups.iter().any(|flag| given.has(flag)) {
-        true => {
-            made.tell(place, &[], "as oauth2-proxy asks when there are groups. Leave groups out if your provider does not know that scope");
-            words("email profile groups")
-        }
-        false => Vec::new(),
+    if is_plain && asks_groups.iter().any(|flag| given.has(flag)) {
+        made.tell(place, &[], "as oauth2-proxy asks when there are groups. Leave groups out if your provider does not know that scope");
+        words("email profile groups")
+    } else {
+        Vec::new()
     }
 }
 

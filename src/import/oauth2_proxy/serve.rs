@@ -117,12 +117,11 @@ fn listeners(given: &Given, hosts: &Hosts, arguments: &mut Vec<String>, made: &m
 
 fn proxies(given: &Given, hosts: &Hosts, arguments: &mut Vec<String>, made: &mut Manifests) {
     if given.has("force-https") && given.is_on("force-https") {
-        match hosts.pass_through {
-            true => {
-                made.from(Place::Serve, &["force-https"]);
-                arguments.push("--redirect-listen 0.0.0.0:80".to_owned());
-            }
-            false => made.tell(Place::Serve, &["force-https"], "nginx does that"),
+        if hosts.pass_through {
+            made.from(Place::Serve, &["force-https"]);
+            arguments.push("--redirect-listen 0.0.0.0:80".to_owned());
+        } else {
+            made.tell(Place::Serve, &["force-https"], "nginx does that")
         }
     }
     if !hosts.pass_through {
@@ -167,9 +166,10 @@ fn address_of(text: &str) -> Option<String> {
     if text.starts_with("unix:") || text.starts_with("fd:") {
         return None;
     }
-    let whole = match bare.starts_with(':') {
-        true => format!("0.0.0.0{bare}"),
-        false => bare.replace("localhost:", "127.0.0.1:"),
+    let whole = if bare.starts_with(':') {
+        format!("0.0.0.0{bare}")
+    } else {
+        bare.replace("localhost:", "127.0.0.1:")
     };
     whole
         .parse::<std::net::SocketAddr>()

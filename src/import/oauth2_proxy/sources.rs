@@ -74,12 +74,13 @@ impl Sources {
         }
         if given.options().next().is_none() && given.unknown.is_empty() {
             let hint = "Give oauth2-proxy's flags after `--`, or its --config, --alpha-config, --env-file, --environment or --compose.";
-            let read = match given.sources.is_empty() {
-                true => "There is nothing to read.".to_owned(),
-                false => format!(
+            let read = if given.sources.is_empty() {
+                "There is nothing to read.".to_owned()
+            } else {
+                format!(
                     "There is no option of oauth2-proxy in {}.",
                     given.sources.join(", ")
-                ),
+                )
             };
             return Err(Unreadable(format!("{read} {hint}")));
         }

@@ -89,12 +89,11 @@ fn rules(given: &Given, hosts: &Hosts, made: &mut Manifests) -> Vec<RuleSpec> {
     let mut paths: Vec<RulePath> = Vec::new();
     for flag in ["skip-auth-route", "skip-auth-regex"] {
         for route in given.list(flag).iter().filter(|route| !route.is_empty()) {
-            let shown = route;
             match path_rule::open(route, flag == "skip-auth-route") {
                 Ok(opened) => {
                     match opened.narrower {
-                        None => made.tell(place, &[flag], shown.to_string()),
-                        Some(narrower) => made.decide(place, &[flag], format!("{shown}: {narrower}")),
+                        None => made.tell(place, &[flag], route.clone()),
+                        Some(narrower) => made.decide(place, &[flag], format!("{route}: {narrower}")),
                     }
                     for path in opened.paths {
                         if !paths.contains(&path) {
@@ -105,7 +104,7 @@ fn rules(given: &Given, hosts: &Hosts, made: &mut Manifests) -> Vec<RuleSpec> {
                 Err(why) => made.decide(
                     place,
                     &[flag],
-                    format!("{shown} stays protected: {why}. Write the paths that need no session as Exact or Prefix"),
+                    format!("{route} stays protected: {why}. Write the paths that need no session as Exact or Prefix"),
                 ),
             }
         }
@@ -178,12 +177,11 @@ fn headers(given: &Given, hosts: &Hosts, made: &mut Manifests) -> Vec<UpstreamHe
                 made.from(place, &[flag]);
             }
         }
-        match prefers {
-            true => add("X-Forwarded-User", HeaderFrom::Email, None),
-            false => {
-                add("X-Forwarded-User", HeaderFrom::Subject, None);
-                add("X-Forwarded-Email", HeaderFrom::Email, None);
-            }
+        if prefers {
+            add("X-Forwarded-User", HeaderFrom::Email, None)
+        } else {
+            add("X-Forwarded-User", HeaderFrom::Subject, None);
+            add("X-Forwarded-Email", HeaderFrom::Email, None);
         }
         add("X-Forwarded-Preferred-Username", HeaderFrom::Username, None);
         add("X-Forwarded-Groups", HeaderFrom::Groups, None);
