@@ -14,9 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
-use crate::bench::{Loopback, tools};
+use crate::bench::{Loopback, Wait, tools};
 
 /// A running program. Dropping it kills the program and whatever that has started.
 #[derive(Debug)]
@@ -136,6 +136,18 @@ impl Process {
             |error| format!("cannot read {}: {error}", self.log.display()),
             |bytes| String::from_utf8_lossy(&bytes).into_owned(),
         )
+    }
+
+    /// Waits until it has printed this.
+    pub async fn prints(&self, text: &str) -> Result<()> {
+        Wait::seconds(120)
+            .watching(self)
+            .until(&format!("{} prints '{text}'", self.name), async || {
+                let printed = self.printed();
+                ensure!(printed.contains(text), "it printed: {printed}");
+                Ok(())
+            })
+            .await
     }
 
     /// The last lines that it has printed.

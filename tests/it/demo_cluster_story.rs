@@ -3,7 +3,7 @@
 use std::{net::Ipv4Addr, path::Path, process::Command};
 
 use crate::bench::{
-    Browser, Process, Wait,
+    Browser, Process,
     loopback::free_address,
     process::{Start, run},
 };
@@ -29,16 +29,8 @@ impl DemoCluster {
         let process = Start::program("demo-cluster", &program)?
             .arguments(["--port", &port.to_string()])
             .start()?;
-        let demo = Self { process, port };
-        Wait::seconds(120)
-            .watching(&demo.process)
-            .until("the demo says how to stop it", async || {
-                let printed = demo.process.printed();
-                ensure!(printed.contains("Ctrl-C stops"), "it printed: {printed}");
-                Ok(())
-            })
-            .await?;
-        Ok(demo)
+        process.prints("Ctrl-C stops").await?;
+        Ok(Self { process, port })
     }
 
     fn url(&self, host: &str) -> String {

@@ -21,24 +21,12 @@ impl Demo {
             .arguments(["demo", "--port", &port.to_string(), "--dir"])
             .argument(folder.path().to_string_lossy())
             .start()?;
-        let demo = Self {
+        process.prints("The manifests lie in").await?;
+        Ok(Self {
             process,
             folder,
             port,
-        };
-        demo.prints("The manifests lie in").await?;
-        Ok(demo)
-    }
-
-    async fn prints(&self, text: &str) -> Result<()> {
-        Wait::seconds(60)
-            .watching(&self.process)
-            .until(&format!("the demo prints '{text}'"), async || {
-                let printed = self.process.printed();
-                ensure!(printed.contains(text), "it printed: {printed}");
-                Ok(())
-            })
-            .await
+        })
     }
 
     fn url(&self, host: &str) -> String {
@@ -139,10 +127,11 @@ async fn an_edit_counts_on_the_next_request_and_a_broken_one_closes() -> Result<
         .position(|line| line.contains("groupz"))
         .context("no such line")?
         + 1;
-    demo.prints(&format!(
-        "grafana.yaml:{line}:5: spec.allow[0].groupz: unknown field"
-    ))
-    .await?;
+    demo.process
+        .prints(&format!(
+            "grafana.yaml:{line}:5: spec.allow[0].groupz: unknown field"
+        ))
+        .await?;
     // Nothing else is touched.
     browser.goto(&wiki).await?;
     browser.shows("bob@corp.example").await?;

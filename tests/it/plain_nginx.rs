@@ -76,19 +76,8 @@ impl Vestibule {
             listen,
             admin,
         };
-        vestibule.logs("the auth endpoint serves").await?;
+        vestibule.process.prints("the auth endpoint serves").await?;
         Ok(vestibule)
-    }
-
-    /// Waits for a log line with this.
-    async fn logs(&self, text: &str) -> Result<()> {
-        Wait::seconds(60)
-            .watching(&self.process)
-            .until(&format!("the log says '{text}'"), async || {
-                ensure!(self.process.printed().contains(text), "not yet");
-                Ok(())
-            })
-            .await
     }
 
     fn manifest(&self, name: &str) -> std::path::PathBuf {

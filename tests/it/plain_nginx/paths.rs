@@ -37,7 +37,8 @@ async fn rules_that_close_paths_are_refused_with_the_line_that_nginx_lacks() -> 
     assert_eq!(bare.send().await?.status, 403);
     set_up
         .vestibule
-        .logs("proxy_set_header Host $host;")
+        .process
+        .prints("proxy_set_header Host $host;")
         .await?;
     // The other service is as it was.
     assert_eq!(set_up.page(CONCOURSE, "/", "").await?.status, 302);

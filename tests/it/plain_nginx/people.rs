@@ -101,7 +101,8 @@ async fn a_session_counts_on_its_host_alone_and_a_policy_counts_at_once() -> Res
     becomes(503, "what cannot be read is closed").await?;
     set_up
         .vestibule
-        .logs("pgweb.yaml:8:3: spec.alow: unknown field")
+        .process
+        .prints("pgweb.yaml:8:3: spec.alow: unknown field")
         .await
 }
 

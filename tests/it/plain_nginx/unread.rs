@@ -175,7 +175,10 @@ async fn what_cannot_be_read_leaves_no_host_and_no_path_to_a_broader_policy() ->
         tried += 1;
     }
     becomes(&vestibule, "other.test", "/", 401).await?;
-    vestibule.logs("is written that cannot be read").await?;
+    vestibule
+        .process
+        .prints("is written that cannot be read")
+        .await?;
     ensure!(refused_by_host(&vestibule).await?.is_null());
     fs::write(vestibule.manifest("admin.yaml"), "kind: [")?;
     becomes(&vestibule, "shared.example", "/admin", 403).await?;
@@ -211,7 +214,10 @@ async fn paths_that_are_patterns_do_not_choose_between_services() -> Result<()> 
         let status = asks(&vestibule, "", "shared.example", path).await?;
         ensure!(status == 403, "{path}: {status}");
     }
-    vestibule.logs("use-regex or rewrite-target").await?;
+    vestibule
+        .process
+        .prints("use-regex or rewrite-target")
+        .await?;
     for check in ["/default/admin", "/default/rest"] {
         let status = asks(&vestibule, check, "shared.example", "/admin/users").await?;
         ensure!(status == 401, "{check}: {status}");
