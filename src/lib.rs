@@ -1,22 +1,34 @@
 //! Vestibule: single sign-on in front of services that are already exposed.
+//!
+//! ARCHITECTURE.md is the map: the two flows, what each module may use, and where to change what. `cli` wires the parts
+//! together.
 
-pub mod auth;
-pub mod cli;
-pub mod clock;
-pub mod cluster;
+// What is decided, and what follows from the objects: pure.
 pub mod dataplane;
-pub mod demo;
-pub mod file_watch;
-pub mod folder;
-pub mod front_door;
-pub mod import;
-pub mod notices;
 pub mod policy;
-pub mod provider;
 pub mod published;
 pub mod resolve;
 pub mod resource;
-pub mod server;
+
+// Where the objects come from.
+pub mod cluster;
+pub mod folder;
+
+// Requests, and who sends them.
+pub mod auth;
+pub mod front_door;
+pub mod provider;
 pub mod session;
+
+// What these stand on.
+pub mod clock;
+pub mod file_watch;
+pub mod notices;
+pub mod server;
 pub mod settings;
 pub mod telemetry;
+
+// Commands.
+pub mod cli;
+pub mod demo;
+pub mod import;

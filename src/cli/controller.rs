@@ -79,6 +79,8 @@ pub(super) struct Options {
     logs: LogOptions,
 }
 
+const OBJECTS: &str = "the first list of every kind";
+
 /// Between two looks at the session keys.
 const KEYS_REFRESH: Duration = Duration::from_secs(30);
 /// Between two attempts to make them.
@@ -107,7 +109,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let metrics = Metrics::default();
     metrics.register(&mut registry);
     let listeners = server::Metrics::register(&mut registry);
-    let readiness = Readiness::waiting_for(&["the first list of every kind"]);
+    let readiness = Readiness::waiting_for(&[OBJECTS]);
     let stop = CancellationToken::new();
     // Health is answered until the very end.
     let last = CancellationToken::new();
@@ -166,7 +168,7 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let mut ready = source.ready.clone();
     tokio::spawn(async move {
         if ready.wait_for(|ready| *ready).await.is_ok() {
-            readiness.report("the first list of every kind");
+            readiness.report(OBJECTS);
             tracing::info!("every kind has been listed");
         }
     });
@@ -204,7 +206,7 @@ async fn keep_session_keys(
         let outcome = keys::ensure(&secrets, &name, &labels).await;
         metrics.session_keys.set(i64::from(outcome.is_ok()));
         let pause = match outcome {
-            Ok(_) => {
+            Ok(()) => {
                 last_problem.clear();
                 KEYS_REFRESH
             }

@@ -44,7 +44,7 @@ pub enum KeysError {
     NoRandomness,
 }
 
-/// Sees to it that the Secret `name` is there; whether it was made now.
+/// Sees to it that the Secret `name` is there.
 ///
 /// # Errors
 /// If it is neither there in a readable form nor could be made.
@@ -52,13 +52,13 @@ pub async fn ensure(
     secrets: &Api<Secret>,
     name: &Arc<str>,
     labels: &BTreeMap<String, String>,
-) -> Result<bool, KeysError> {
+) -> Result<(), KeysError> {
     let failed = |error| KeysError::Api {
         name: Arc::clone(name),
         error,
     };
     if let Some(found) = secrets.get_opt(name).await.map_err(failed)? {
-        return readable(name, &found).map(|()| false);
+        return readable(name, &found);
     }
     let secret = Secret {
         metadata: ObjectMeta {
@@ -73,11 +73,11 @@ pub async fn ensure(
     match secrets.create(&PostParams::default(), &secret).await {
         Ok(_) => {
             tracing::info!(secret = &**name, "made the session keys");
-            Ok(true)
+            Ok(())
         }
         Err(kube::Error::Api(status)) if status.is_already_exists() => {
             let found = secrets.get(name).await.map_err(failed)?;
-            readable(name, &found).map(|()| false)
+            readable(name, &found)
         }
         Err(error) => Err(failed(error)),
     }

@@ -91,13 +91,13 @@ fn one(literal: &Literal, opened: &mut Opened) -> Result<(), String> {
             kind,
             value: value.to_owned(),
         };
-        match is_path {
-            true => {
-                opened.paths.push(path);
-                Ok(())
-            }
-            false if value == "/" => Err("the whole service would be open".to_owned()),
-            false => Err(format!("{value} is no path in its one canonical form")),
+        if is_path {
+            opened.paths.push(path);
+            Ok(())
+        } else if value == "/" {
+            Err("the whole service would be open".to_owned())
+        } else {
+            Err(format!("{value} is no path in its one canonical form"))
         }
     };
     match literal.end {
