@@ -24,6 +24,7 @@ use http::{HeaderMap, HeaderName, StatusCode, header::HOST, request::Parts};
 use super::{
     Endpoint, Question,
     asked::Asked,
+    gate::asks_for_http2,
     verify::{bare, respond},
 };
 use crate::{
@@ -117,6 +118,9 @@ impl AuthRequest {
     ) -> Result<Arc<Service>, Refused> {
         if let Some(name) = self.endpoint.gate.identity_header_among(asked.headers()) {
             return Err(Refused::IdentityHeader(name.clone()));
+        }
+        if asks_for_http2(asked.headers()) {
+            return Err(Refused::Http2);
         }
         let service = match named {
             Some(id) => by_name(table, &asked.host, id)?,

@@ -74,6 +74,7 @@ pub struct IdentityHeaders {
     is_of_somebody: bool,
 }
 
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 /// With the other headers, a 200 stays under nginx's 4 KiB buffer.
 const LONGEST_GROUPS: usize = 2000;
 const LONGEST_VALUE: usize = 256;
@@ -340,6 +341,12 @@ impl Refusal {
             page_follows: audience != Audience::Program,
         }
     }
+}
+
+/// Whether a client would have a service go on in HTTP/2 on the same connection (RFC 7540 §3.2). nginx passes that on, and
+/// then whatever comes: nobody is asked about the requests in it. It takes Upgrade away when it asks, and leaves this.
+pub(super) fn asks_for_http2(headers: &HeaderMap) -> bool {
+    headers.contains_key(HTTP2_SETTINGS)
 }
 
 /// A name that lives as long as the process, as its setting does: nothing counts who has a copy, so cores that answer at

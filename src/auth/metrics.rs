@@ -27,6 +27,7 @@ pub(super) struct Checks {
     pub(super) unknown_service: Counter,
     pub(super) disguised_header: Counter,
     pub(super) identity_header: Counter,
+    pub(super) http2_upgrade: Counter,
     pub(super) path_not_told: Counter,
 }
 
@@ -78,6 +79,7 @@ impl Metrics {
                 unknown_service: handle("unknown_service"),
                 disguised_header: handle("disguised_header"),
                 identity_header: handle("identity_header"),
+                http2_upgrade: handle("http2_upgrade"),
                 path_not_told: handle("path_not_told"),
             },
             ..metrics

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header::CACHE_CONTROL};
 use http_body_util::Full;
 
-use super::{Answer, Gate, Question, gate::NO_STORE};
+use super::{
+    Answer, Gate, Question,
+    gate::{NO_STORE, asks_for_http2},
+};
 use crate::dataplane::check;
 
 /// The check listener's service. It answers 200, 401 or 403 and nothing else, ever.
@@ -37,6 +40,10 @@ impl Verify {
         };
         if self.gate.sees_disguised(request.headers()) {
             checks.disguised_header.inc();
+            return bare(StatusCode::FORBIDDEN);
+        }
+        if asks_for_http2(request.headers()) {
+            checks.http2_upgrade.inc();
             return bare(StatusCode::FORBIDDEN);
         }
         let table = self.gate.table().load();

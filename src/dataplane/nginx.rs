@@ -127,8 +127,13 @@ fn header(installation: &Installation, site: &Site) -> String {
 #
 # Each service gets these headers from Vestibule, and never from a client:
 {maps}
-# A WebSocket asks for an upgrade of the connection; everything else does not.
-map $http_upgrade $vestibule_connection {{
+# A WebSocket asks for an upgrade of the connection. No other is passed on: where a service switched to HTTP/2 (h2c), nobody
+# would be asked about what follows.
+map $http_upgrade $vestibule_upgrade {{
+    default       '';
+    ~*^websocket$ websocket;
+}}
+map $vestibule_upgrade $vestibule_connection {{
     default upgrade;
     ''      '';
 }}

@@ -27,6 +27,8 @@ pub(super) enum Untold {
 pub(super) enum Refused {
     /// The client sends a header that tells services who is there.
     IdentityHeader(HeaderName),
+    /// The client would have the service go on in HTTP/2, where nobody is asked.
+    Http2,
     UnknownHost,
     UnknownService(ServiceId),
     /// The service has rules by path.
@@ -54,6 +56,7 @@ impl Refused {
     pub(super) fn counter<'c>(&self, checks: &'c Checks) -> Option<&'c Counter> {
         match self {
             Self::IdentityHeader(_) => Some(&checks.identity_header),
+            Self::Http2 => Some(&checks.http2_upgrade),
             Self::UnknownHost
             | Self::UnknownService(_)
             | Self::OpenPath
@@ -71,6 +74,7 @@ impl Refused {
     pub(super) fn topic<'a>(&'a self, host: &'a Host) -> (&'a str, &'static str) {
         match self {
             Self::IdentityHeader(_) => ("", "identity header"),
+            Self::Http2 => ("", "http2"),
             Self::UnknownHost => ("", "unknown host"),
             Self::UnknownService(_) => ("", "unknown service"),
             Self::Rules(service, _) => (service.id.as_str(), "rules"),
@@ -94,6 +98,9 @@ impl Refused {
         match self {
             Self::IdentityHeader(name) => format!(
                 "a client sent {name} for {host}, a header that tells services who is there, and nginx would have passed it on: refused. If a proxy before nginx sends it, stop it there; to have nginx replace it, use the configuration that vestibule render nginx prints"
+            ),
+            Self::Http2 => format!(
+                "a client asked {host} to go on in HTTP/2 on the same connection (Upgrade: h2c, HTTP2-Settings), where nobody would be asked about its requests: refused. Have nginx pass on no Upgrade but websocket, as the configuration that vestibule render nginx prints does"
             ),
             Self::UnknownHost => format!(
                 "nginx asks about {host}, which no manifest names: refused. Name it in spec.hosts of a ProtectedService, or in an Ingress; if it is there, nginx passes another Host on than people ask for: proxy_set_header Host $host;"

@@ -241,6 +241,34 @@ async fn a_client_that_sends_an_identity_header_is_refused_since_nginx_would_pas
     }
 }
 
+#[tokio::test]
+async fn a_switch_to_http_2_is_refused_since_nobody_would_be_asked_behind_it() {
+    let bench = Bench::new(None);
+    keep_rules(&bench, "a", 0);
+    let cookie = bench.session("a.example", &ann());
+    let sent = [
+        ("host", "a.example"),
+        ("cookie", &*cookie),
+        ("http2-settings", "AAMAAABkAAQCAAAAAAIAAAAA"),
+    ];
+    for path in ["/oauth2/auth", "/oauth2/auth/team/a"] {
+        assert_eq!(asks(&bench, path, &sent[..2]).await, 200);
+        assert_eq!(asks(&bench, path, &sent).await, 403);
+    }
+    for target in ["/", "/healthz"] {
+        let check = format!("/verify/nginx/team/a?m=GET&u={target}&h=a.example");
+        assert_eq!(bench.check(&check, &sent[1..2]).status, StatusCode::OK);
+        assert_eq!(
+            bench.check(&check, &sent[1..]).status,
+            StatusCode::FORBIDDEN
+        );
+        assert_eq!(
+            bench.check(&check, &sent[2..]).status,
+            StatusCode::FORBIDDEN
+        );
+    }
+}
+
 /// What a browser gets that nginx's `error_page` takes to `/sign_in`.
 async fn refused(bench: &Bench, headers: &[(&str, &str)]) -> Reply {
     let navigating = [("host", "a.example"), ("accept", "text/html")];

@@ -159,7 +159,7 @@ impl Location {
         proxy_set_header X-Forwarded-Port {port};
         # WebSockets, and answers that are sent bit by bit.
         proxy_http_version 1.1;
-        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Upgrade $vestibule_upgrade;
         proxy_set_header Connection $vestibule_connection;
         proxy_buffering off;
         proxy_read_timeout 1h;

@@ -201,8 +201,13 @@ fn a_host_is_rendered_whole() {
     #   X-Auth-Request-Groups
     #   X-Auth-Request-Access-Token
 
-    # A WebSocket asks for an upgrade of the connection; everything else does not.
-    map $http_upgrade $vestibule_connection {
+    # A WebSocket asks for an upgrade of the connection. No other is passed on: where a service switched to HTTP/2 (h2c), nobody
+    # would be asked about what follows.
+    map $http_upgrade $vestibule_upgrade {
+        default       '';
+        ~*^websocket$ websocket;
+    }
+    map $vestibule_upgrade $vestibule_connection {
         default upgrade;
         ''      '';
     }
@@ -265,7 +270,7 @@ fn a_host_is_rendered_whole() {
             proxy_set_header X-Forwarded-Port 443;
             # WebSockets, and answers that are sent bit by bit.
             proxy_http_version 1.1;
-            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Upgrade $vestibule_upgrade;
             proxy_set_header Connection $vestibule_connection;
             proxy_buffering off;
             proxy_read_timeout 1h;

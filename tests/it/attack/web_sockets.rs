@@ -53,3 +53,46 @@ async fn a_page_of_another_origin_opens_no_web_socket_with_a_persons_session() -
     );
     Ok(())
 }
+
+/// Where a service speaks HTTP/2 in clear text (`h2c`), everything behind the switch would reach it unjudged. nginx
+/// passes on the switch as it passes on a WebSocket's.
+#[tokio::test]
+async fn nobody_has_a_service_switch_to_http_2_where_nobody_is_asked() -> Result<()> {
+    let host = "switches.story.test";
+    let stage = Stage::new("switches", host).await?;
+    let bob = stage.session(host, &stage.person(&[]))?;
+    let mut tried = 0;
+    let switches = async |address, target: &str, lines: &str| {
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade, HTTP2-Settings, close\r\n{lines}\r\n"
+        );
+        raw::send(address, request.as_bytes()).await?;
+        let arrived = stage.service.take_heads();
+        let mut arrived = arrived.iter().map(|head| String::from_utf8_lossy(head));
+        Ok::<_, anyhow::Error>(arrived.any(|head| head.to_lowercase().contains("\r\nupgrade:")))
+    };
+    for (door, address) in &stage.doors {
+        ensure!(
+            switches(*address, "/pub/x", "Upgrade: websocket\r\n").await?,
+            "{door} passes on no WebSocket"
+        );
+        for (target, cookie) in [
+            ("/pub/x", String::new()),
+            ("/x", format!("Cookie: __Host-vestibule={bob}\r\n")),
+        ] {
+            for upgrade in ["h2c", "H2C", "websocket, h2c"] {
+                let lines = format!(
+                    "Upgrade: {upgrade}\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n{cookie}"
+                );
+                let passed_on = switches(*address, target, &lines).await?;
+                ensure!(!passed_on, "{door} passes on {upgrade} for {target}");
+                tried += 1;
+            }
+        }
+    }
+    told::cases(
+        "nobody_has_a_service_switch_to_http_2_where_nobody_is_asked",
+        tried,
+    );
+    Ok(())
+}

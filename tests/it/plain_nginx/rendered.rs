@@ -179,6 +179,22 @@ async fn what_is_printed_is_loaded_and_lets_in_whom_the_manifests_let_in() -> Re
         assert_eq!(seen.header("x-forwarded-proto"), Some("https"));
         assert_eq!(seen.header("host"), Some(HOST));
     }
+    // A WebSocket is the only upgrade: nobody would be asked about requests in HTTP/2.
+    for (asked, passed_on) in [
+        ("websocket", Some("websocket")),
+        ("WebSocket", Some("websocket")),
+        ("h2c", None),
+        ("websocket, h2c", None),
+        ("websocketh2c", None),
+    ] {
+        for (target, cookies) in [("/open/", ""), ("/static/x", ""), ("/", &*ann)] {
+            let visit = site.visit(target, cookies)?.header("upgrade", asked);
+            let seen = visit.send().await?.echoed()?;
+            assert_eq!(seen.header("upgrade"), passed_on, "{target} {asked}");
+            let connection = passed_on.map(|_| "upgrade");
+            assert_eq!(seen.header("connection"), connection, "{target} {asked}");
+        }
+    }
     let denied = site.visit("/admin/", &ann)?.navigating().send().await?;
     assert_eq!(denied.status, 403);
     assert!(
