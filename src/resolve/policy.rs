@@ -10,8 +10,8 @@ use crate::{
         SessionLimits,
     },
     resource::{
-        Allow, Key, PathType, ProtectedServiceSpec, ProviderType, Reason, RuleAccessSpec, RuleSpec,
-        parse_duration,
+        Allow, ClaimRequirement, Key, PathType, ProtectedServiceSpec, ProviderType, Reason,
+        RuleAccessSpec, RuleSpec, parse_duration,
     },
 };
 
@@ -211,57 +211,37 @@ struct Parts {
 }
 
 fn read(spec: &ProtectedServiceSpec) -> Result<Parts, String> {
-    let several = spec.identity_providers.len() > 1;
-    let known = |provider: &str| {
-        spec.identity_providers.is_empty()
-            || spec.identity_providers.iter().any(|name| name == provider)
-    };
-    let entries = |list: &[Allow], place: &str| {
-        let one = |(number, allow): (usize, &Allow)| {
-            let place = format!("{place}[{number}]");
-            match allow.provider.as_deref() {
-                None if several => {
-                    return Err(format!(
-                        "{place}: with several identityProviders the entry must say which provider it is about"
-                    ));
-                }
-                Some(provider) if !known(provider) => {
-                    return Err(format!(
-                        "{place}.provider: {provider:?} is not in spec.identityProviders"
-                    ));
-                }
-                _ => {}
-            }
-            entry(allow, &place)
-        };
-        list.iter()
-            .enumerate()
-            .map(one)
-            .collect::<Result<Vec<_>, _>>()
-    };
     if let Some(target) = spec.target_refs.iter().find(|target| !target.is_ingress()) {
         return Err(format!(
             "spec.targetRefs: {} {:?} of group {:?} is no Ingress of group networking.k8s.io",
             target.kind, target.name, target.group
         ));
     }
-    let grant = match (spec.any_authenticated, spec.allow.is_empty()) {
-        (true, false) => {
-            return Err("spec.anyAuthenticated and spec.allow exclude each other".to_owned());
-        }
-        (true, true) => Grant::AnyAuthenticated,
-        (false, _) => Grant::AnyOf(entries(&spec.allow, "spec.allow")?),
-    };
-    let mut rules = Vec::with_capacity(spec.rules.len());
-    for (number, rule) in spec.rules.iter().enumerate() {
+    Ok(Parts {
+        grant: grant(spec)?,
+        rules: rules(spec)?,
+        session: session(spec)?,
+    })
+}
+
+fn grant(spec: &ProtectedServiceSpec) -> Result<Grant, String> {
+    match (spec.any_authenticated, spec.allow.is_empty()) {
+        (true, false) => Err("spec.anyAuthenticated and spec.allow exclude each other".to_owned()),
+        (true, true) => Ok(Grant::AnyAuthenticated),
+        (false, _) => entries(spec, &spec.allow, "spec.allow").map(Grant::AnyOf),
+    }
+}
+
+fn rules(spec: &ProtectedServiceSpec) -> Result<Vec<Rule>, String> {
+    let one = |(number, rule): (usize, &RuleSpec)| {
         let place = format!("spec.rules[{number}]");
         let access = match (rule.access, rule.allow.is_empty()) {
             (RuleAccessSpec::Public, true) => RuleAccess::Public,
             (RuleAccessSpec::Denied, true) => RuleAccess::Denied,
-            (RuleAccessSpec::Restricted, false) => RuleAccess::Restricted(Grant::AnyOf(entries(
-                &rule.allow,
-                &format!("{place}.allow"),
-            )?)),
+            (RuleAccessSpec::Restricted, false) => {
+                let entries = entries(spec, &rule.allow, &format!("{place}.allow"))?;
+                RuleAccess::Restricted(Grant::AnyOf(entries))
+            }
             (RuleAccessSpec::Restricted, true) => {
                 return Err(format!(
                     "{place}: a Restricted rule says in allow whom it admits"
@@ -269,11 +249,18 @@ fn read(spec: &ProtectedServiceSpec) -> Result<Parts, String> {
             }
             (_, false) => return Err(format!("{place}.allow: only Restricted rules have it")),
         };
-        rules.push(Rule {
+        Ok(Rule {
             paths: paths(rule, &place)?,
             access,
-        });
-    }
+        })
+    };
+    spec.rules.iter().enumerate().map(one).collect()
+}
+
+fn session(spec: &ProtectedServiceSpec) -> Result<SessionLimits, String> {
+    let Some(session) = &spec.session else {
+        return Ok(SessionLimits::default());
+    };
     let limit = |text: Option<&String>, place: &str| {
         text.map(|text| {
             parse_duration(text)
@@ -281,22 +268,31 @@ fn read(spec: &ProtectedServiceSpec) -> Result<Parts, String> {
         })
         .transpose()
     };
-    let session = spec.session.as_ref();
-    let session = SessionLimits {
-        max_duration: limit(
-            session.and_then(|s| s.max_duration.as_ref()),
-            "spec.session.maxDuration",
-        )?,
+    Ok(SessionLimits {
+        max_duration: limit(session.max_duration.as_ref(), "spec.session.maxDuration")?,
         max_authentication_age: limit(
-            session.and_then(|s| s.max_authentication_age.as_ref()),
+            session.max_authentication_age.as_ref(),
             "spec.session.maxAuthenticationAge",
         )?,
-    };
-    Ok(Parts {
-        grant,
-        rules,
-        session,
     })
+}
+
+fn entries(spec: &ProtectedServiceSpec, list: &[Allow], place: &str) -> Result<Vec<Entry>, String> {
+    let providers = &spec.identity_providers;
+    let is_known = |provider: &str| providers.is_empty() || providers.iter().any(|p| p == provider);
+    let one = |(number, allow): (usize, &Allow)| {
+        let place = format!("{place}[{number}]");
+        match allow.provider.as_deref() {
+            None if providers.len() > 1 => Err(format!(
+                "{place}: with several identityProviders the entry must say which provider it is about"
+            )),
+            Some(provider) if !is_known(provider) => Err(format!(
+                "{place}.provider: {provider:?} is not in spec.identityProviders"
+            )),
+            _ => entry(allow, &place),
+        }
+    };
+    list.iter().enumerate().map(one).collect()
 }
 
 fn entry(allow: &Allow, place: &str) -> Result<Entry, String> {
@@ -323,7 +319,7 @@ fn entry(allow: &Allow, place: &str) -> Result<Entry, String> {
             format!("{place}.emails: {text:?} is not an e-mail address that can be compared")
         })
     };
-    let claim = |claim: &crate::resource::ClaimRequirement| ClaimTest {
+    let claim = |claim: &ClaimRequirement| ClaimTest {
         name: claim.name.as_str().into(),
         values: claim
             .values
