@@ -223,6 +223,12 @@ fn location(reply: &Reply) -> &str {
     reply.header("location")
 }
 
+/// The path to which a redirect leads, which is on that host.
+fn path_at<'r>(host: &str, reply: &'r Reply) -> &'r str {
+    let rest = location(reply).strip_prefix("https://").unwrap();
+    rest.strip_prefix(host).unwrap()
+}
+
 fn request(method: &str, path_and_query: &str, headers: &[(&str, &str)]) -> Request<Body> {
     let mut request = Request::builder().method(method).uri(path_and_query);
     for (name, value) in headers {

@@ -18,9 +18,7 @@ async fn with_an_auth_host_people_are_handed_off_and_come_back_with_a_session_on
         .await;
     assert_eq!(away.status, StatusCode::FOUND);
     assert!(location(&away).starts_with("https://auth.example/oauth2/start?request="));
-    let on_auth_host = location(&away)
-        .strip_prefix("https://auth.example")
-        .unwrap();
+    let on_auth_host = path_at("auth.example", &away);
 
     // The auth host knows the person already.
     let back = bench
@@ -31,10 +29,7 @@ async fn with_an_auth_host_people_are_handed_off_and_come_back_with_a_session_on
         )
         .await;
     assert_eq!(back.status, StatusCode::FOUND);
-    let finish = location(&back)
-        .strip_prefix("https://a.example")
-        .unwrap()
-        .to_owned();
+    let finish = path_at("a.example", &back).to_owned();
     assert!(finish.starts_with("/oauth2/finish?ticket="));
 
     // Another browser, another host, too late: no session.
@@ -84,10 +79,7 @@ async fn the_auth_hosts_own_session_is_not_enough_when_more_is_asked() {
     let cookie = bench.session("auth.example", &ann());
     let away = async |path: &str| {
         let away = bench.navigate("a.example", path, "").await;
-        location(&away)
-            .strip_prefix("https://auth.example")
-            .unwrap()
-            .to_owned()
+        path_at("auth.example", &away).to_owned()
     };
     // The provider spoke for another issuer when it vouched.
     let elsewhere = Identity {
@@ -187,13 +179,11 @@ async fn whoever_tries_again_after_changing_account_elsewhere_is_let_in() {
     let away = bench
         .navigate("a.example", "/oauth2/start/team/a?rd=%2Fx&again=1", &bob)
         .await;
-    let there = location(&away)
-        .strip_prefix("https://auth.example")
-        .unwrap();
+    let there = path_at("auth.example", &away);
     // By now the auth host knows ann.
     let ann = bench.session("auth.example", &ann());
     let back = bench.navigate("auth.example", there, &ann).await;
-    let finish = location(&back).strip_prefix("https://a.example").unwrap();
+    let finish = path_at("a.example", &back);
     let landed = bench
         .navigate("a.example", finish, &away.cookie_header())
         .await;
@@ -212,10 +202,7 @@ async fn an_auth_host_that_others_see_the_cookies_of_hands_nobody_off() {
     let away = bench
         .navigate("a.example", "/oauth2/start/team/a?m=GET&rd=%2F", "")
         .await;
-    let on_auth_host = location(&away)
-        .strip_prefix("https://auth.example")
-        .unwrap()
-        .to_owned();
+    let on_auth_host = path_at("auth.example", &away).to_owned();
     let entry = |pattern: &str| HostEntry {
         pattern: HostPattern::parse(pattern).unwrap(),
         services: vec![],
@@ -331,9 +318,7 @@ async fn signing_out_ends_the_auth_hosts_session_as_well() {
             &bench.session("a.example", &ann()),
         )
         .await;
-    let there = location(&reply)
-        .strip_prefix("https://auth.example")
-        .unwrap();
+    let there = path_at("auth.example", &reply);
     let cookie = bench.session("auth.example", &ann());
     let cross = [
         ("host", "auth.example"),

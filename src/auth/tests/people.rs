@@ -200,25 +200,25 @@ async fn hostile_return_targets_become_the_front_page() {
     }
 }
 
-#[tokio::test]
-async fn a_browser_that_loses_its_session_is_told_instead_of_sent_round() {
-    let bench = Bench::new(Some("auth.example"));
+/// What sent ann away from a host that she has no session for, and where the auth host, which knows her, sends her.
+async fn handed_off(bench: &Bench) -> (Reply, String) {
     let away = bench
         .navigate("a.example", "/oauth2/start/team/a?m=GET&rd=%2F", "")
         .await;
-    let on_auth_host = location(&away)
-        .strip_prefix("https://auth.example")
-        .unwrap();
+    let ann = bench.session("auth.example", &ann());
     let back = bench
-        .navigate(
-            "auth.example",
-            on_auth_host,
-            &bench.session("auth.example", &ann()),
-        )
+        .navigate("auth.example", path_at("auth.example", &away), &ann)
         .await;
-    let finish = location(&back).strip_prefix("https://a.example").unwrap();
+    let finish = path_at("a.example", &back).to_owned();
+    (away, finish)
+}
+
+#[tokio::test]
+async fn a_browser_that_loses_its_session_is_told_instead_of_sent_round() {
+    let bench = Bench::new(Some("auth.example"));
+    let (away, finish) = handed_off(&bench).await;
     let landed = bench
-        .navigate("a.example", finish, &away.cookie_header())
+        .navigate("a.example", &finish, &away.cookie_header())
         .await;
     let mark = landed
         .cookies()
@@ -263,20 +263,7 @@ async fn a_browser_with_a_good_session_that_keeps_coming_back_is_stopped() {
 #[tokio::test]
 async fn a_host_whose_prefix_is_taken_gets_no_session() {
     let bench = Bench::new(Some("auth.example"));
-    let away = bench
-        .navigate("a.example", "/oauth2/start/team/a?m=GET&rd=%2F", "")
-        .await;
-    let on_auth_host = location(&away)
-        .strip_prefix("https://auth.example")
-        .unwrap();
-    let back = bench
-        .navigate(
-            "auth.example",
-            on_auth_host,
-            &bench.session("auth.example", &ann()),
-        )
-        .await;
-    let finish = location(&back).strip_prefix("https://a.example").unwrap();
+    let (away, finish) = handed_off(&bench).await;
     let table = bench.table.load();
     let entry = (**table.host(&Host::parse("a.example").unwrap()).unwrap()).clone();
     let taken = NoSessions {
@@ -287,7 +274,7 @@ async fn a_host_whose_prefix_is_taken_gets_no_session() {
         no_sessions: Some(taken),
         ..entry
     })));
-    for path in [finish, "/oauth2/start/team/a?m=GET&rd=%2F"] {
+    for path in [&*finish, "/oauth2/start/team/a?m=GET&rd=%2F"] {
         let reply = bench
             .navigate("a.example", path, &away.cookie_header())
             .await;
