@@ -29,17 +29,6 @@ pub fn name_of(parts: &[&str]) -> String {
     parts.join("-")
 }
 
-/// The namespaces that a name may begin with.
-pub fn namespaces_in(name: &str) -> impl Iterator<Item = &str> {
-    let errors = name
-        .strip_prefix(ERRORS)
-        .and_then(|rest| rest.strip_prefix('-'));
-    [Some(name), errors].into_iter().flatten().flat_map(|name| {
-        let hyphens = name.match_indices('-');
-        hyphens.filter_map(move |(place, _)| name.get(..place))
-    })
-}
-
 /// What the rule of a host and a path has at least.
 #[must_use]
 pub fn shortest_rule(host: &HostPattern, path: RulePath<'_>) -> usize {

@@ -49,13 +49,11 @@ pub(super) fn takers(world: &World, host: &HostPattern) -> BTreeMap<Key, Taking>
         ingress.is_some_and(|ingress| is_of_its_plane(world, host, key, ingress))
     };
     let mut takers = BTreeMap::new();
-    if world.compares_names() {
-        let endpoint = Key::new(own, &endpoint_ingress_name(host));
-        let namesakes = named.iter().chain([&endpoint]);
-        let namesakes = namesakes.flat_map(|key| namesakes::of(world, key));
-        let namesakes = namesakes.filter(|key| is_foreign(key) && is_of_its_plane(key));
-        takers.extend(namesakes.map(|key| (key.clone(), Taking::ByName)));
-    }
+    let endpoint = Key::new(own, &endpoint_ingress_name(host));
+    let namesakes = named.iter().chain([&endpoint]);
+    let namesakes = namesakes.flat_map(|key| namesakes::of(world, key));
+    let namesakes = namesakes.filter(|key| is_foreign(key) && is_of_its_plane(key));
+    takers.extend(namesakes.map(|key| (key.clone(), Taking::ByName)));
     let defenders: Vec<Defender<'_>> = named
         .iter()
         .filter_map(|key| world.ingress(key))

@@ -9,44 +9,67 @@ use std::collections::BTreeSet;
 
 use super::{Backend, Ingress, ServicePort, World};
 use crate::{
-    dataplane::traefik::{ERRORS, name_of, namespaces_in},
+    dataplane::{
+        DataPlane,
+        traefik::{ERRORS, name_of},
+    },
     resource::Key,
 };
 
-/// The Ingresses of other namespaces that are one with this in some part, where names are compared.
-pub(super) fn of<'w>(world: &'w World, key: &Key) -> Vec<&'w Key> {
-    let Some(ingress) = world.ingress(key).filter(|_| world.compares_names()) else {
-        return Vec::new();
-    };
-    let names = names(key, ingress);
-    let namespaces = names.iter().flat_map(|name| namespaces_in(name));
-    let namespaces: BTreeSet<&str> = namespaces
-        .filter(|namespace| *namespace != &*key.namespace)
-        .collect();
-    let others = namespaces
-        .into_iter()
-        .flat_map(|namespace| world.ingresses_in(namespace));
-    others
-        .filter(|other| {
-            world.ingress(other).is_some_and(|ingress| {
-                may_be_named(&names, other, ingress)
-                    && self::names(other, ingress)
-                        .iter()
-                        .any(|name| names.contains(name))
-            })
-        })
-        .collect()
+/// The Ingresses of other namespaces that are one with this in some part, as far as names are kept.
+pub(super) fn of<'w>(world: &'w World, key: &Key) -> BTreeSet<&'w Key> {
+    let names = world.names_of(key);
+    let others = names
+        .iter()
+        .flat_map(|name| beside(&key.namespace, world.named(name)));
+    others.collect()
 }
 
-/// A first look that costs little: most Ingresses of related namespaces have nothing to do with each other.
-fn may_be_named(names: &BTreeSet<String>, key: &Key, ingress: &Ingress) -> bool {
-    let rest = |name: &str| {
-        let name = name.strip_prefix(&*key.namespace)?.strip_prefix('-')?;
-        name.strip_prefix(&*key.name)?.strip_prefix('-').map(drop)
-    };
-    is_named_without_ingress(ingress)
-        || ingress.nginx.contains_key("default-backend")
-        || names.iter().any(|name| rest(name).is_some())
+/// Which names of an Ingress are kept. The controller keeps all, and notes what it finds on the endpoint Ingresses. The auth
+/// host has none, so a replica looks after that itself: it keeps the names that its Ingress, which is in the
+/// installation's namespace, may have as well.
+pub(super) fn kept(world: &World, key: &Key, ingress: &Ingress) -> BTreeSet<String> {
+    let settings = world.settings();
+    if !settings.has(DataPlane::Traefik) {
+        return BTreeSet::new();
+    }
+    if settings.controller().is_some() {
+        return names(key, ingress);
+    }
+    let own = &*settings.installation.namespace;
+    if settings.installation.auth_host.is_none()
+        || ingress.is_endpoint
+        || !may_meet(own, &key.namespace)
+    {
+        return BTreeSet::new();
+    }
+    let mut names = names(key, ingress);
+    names.retain(|name| begins_with(name, own) || name.starts_with(ERRORS));
+    names
+}
+
+/// Whether an Ingress of the one namespace and one of the other may have a name in common.
+fn may_meet(own: &str, other: &str) -> bool {
+    let is_error = |namespace| begins_with(ERRORS, namespace) || begins_with(namespace, ERRORS);
+    own == other
+        || begins_with(other, own)
+        || begins_with(own, other)
+        || is_error(own)
+        || is_error(other)
+}
+
+/// Whether a name begins with this and a hyphen, or is this.
+fn begins_with(name: &str, beginning: &str) -> bool {
+    let rest = name.strip_prefix(beginning);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+/// Those of other namespaces. Many of one namespace may share a name; they stand beside each other.
+fn beside<'w>(namespace: &str, named: &'w [Key]) -> impl Iterator<Item = &'w Key> {
+    let before = named.partition_point(|key| *key.namespace < *namespace);
+    let until = named.partition_point(|key| *key.namespace <= *namespace);
+    let (before, after) = (named.get(..before), named.get(until..));
+    before.into_iter().chain(after).flatten()
 }
 
 /// All names that something of an Ingress has.

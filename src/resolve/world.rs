@@ -11,10 +11,9 @@ use std::{
 
 use super::{
     Failure, IdentityProvider, Ingress, IngressClass, Namespace, ProtectedService, SecretValues,
-    Settings, Unit, faults, few::Few, host::HostFacts, provider::Usable,
+    Settings, Unit, faults, few::Few, host::HostFacts, namesakes, provider::Usable,
 };
 use crate::{
-    dataplane::DataPlane,
     policy::{Host, HostPattern},
     resource::{Key, ProtectedServiceSpec, endpoint_ingress_name},
 };
@@ -72,8 +71,10 @@ struct Index {
     defaults: BTreeSet<Arc<str>>,
     /// For whoever judges classes.
     class_users: HashMap<Arc<str>, HashSet<Key>>,
-    /// The Ingresses of each namespace, for whoever compares what Traefik calls them.
-    inside: HashMap<Arc<str>, HashSet<Key>>,
+    /// The Ingresses that Traefik knows by a name, as far as names are kept.
+    named: HashMap<String, Few<Key>>,
+    /// The same the other way round, in a replica, where these are few.
+    names: HashMap<Key, BTreeSet<String>>,
 }
 
 /// Something happened to an object; `None` means that it is gone.
@@ -302,15 +303,20 @@ impl World {
         self.index.broad.iter()
     }
 
-    /// Whether this process finds out which Ingresses Traefik takes for one another: the controller, which then notes it
-    /// on the endpoint Ingress. A replica knows no Services.
-    pub(super) fn compares_names(&self) -> bool {
-        self.settings.controller().is_some() && self.settings.has(DataPlane::Traefik)
+    /// The names by which Traefik knows an Ingress, as far as they are kept.
+    pub(super) fn names_of(&self, key: &Key) -> BTreeSet<String> {
+        if self.settings.controller().is_some() {
+            let ingress = self.ingress(key);
+            let kept = ingress.map(|ingress| namesakes::kept(self, key, ingress));
+            return kept.unwrap_or_default();
+        }
+        // A replica forgets the Services they are made of.
+        self.index.names.get(key).cloned().unwrap_or_default()
     }
 
-    /// The Ingresses of a namespace, where names are compared.
-    pub(super) fn ingresses_in(&self, namespace: &str) -> impl Iterator<Item = &Key> {
-        self.index.inside.get(namespace).into_iter().flatten()
+    /// The Ingresses of which something has this name, as far as names are kept.
+    pub(super) fn named(&self, name: &str) -> &[Key] {
+        self.index.named.get(name).map_or(&[], |named| named)
     }
 
     /// Who serves a wildcard that covers this host.

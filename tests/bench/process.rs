@@ -171,6 +171,13 @@ impl Process {
         child.try_wait().ok().flatten()
     }
 
+    /// Octets of memory that it holds.
+    pub fn resident(&self) -> Result<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/statm", self.id()?))?;
+        let pages: u64 = text.split(' ').nth(1).context("no pages")?.parse()?;
+        Ok(pages * 4096)
+    }
+
     /// The process id of the program itself.
     pub fn id(&self) -> Result<u32> {
         let group = self.group;

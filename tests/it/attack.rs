@@ -6,6 +6,7 @@ mod cookies;
 mod corpora;
 mod floods;
 mod ground;
+mod idle;
 mod kubernetes;
 mod paths;
 mod requests;

@@ -165,9 +165,7 @@ spec:
 
     /// Octets of memory that the process holds.
     pub(crate) fn resident(&self) -> Result<u64> {
-        let text = fs::read_to_string(format!("/proc/{}/statm", self.process.id()?))?;
-        let pages: u64 = text.split(' ').nth(1).context("no pages")?.parse()?;
-        Ok(pages * 4096)
+        self.process.resident()
     }
 
     pub(crate) fn says(&self, text: &str) -> usize {

@@ -259,6 +259,67 @@ fn the_auth_host_is_covered_by_nobody_else_either() {
     }
 }
 
+/// Nothing is noted of the auth host, so replicas find out by themselves whom Traefik takes for its Ingress.
+#[test]
+fn whoever_traefik_takes_for_the_auth_host_stops_sign_in_on_every_replica() {
+    let auth_host = "auth.corp.example";
+    let shared = |bench: &Bench| {
+        let entry = bench.host(auth_host);
+        entry.is_some_and(|entry| entry.no_sessions.is_some())
+    };
+    let of_service = |name: &str, service: &str| {
+        let (_, of) = name.split_once('/').unwrap();
+        let text = ingress(name, &["evil.example"], "");
+        text.replace(
+            &format!("{{service: {{name: {of}, "),
+            &format!("{{service: {{name: {service}, "),
+        )
+    };
+    let own = ingress("vestibule/sign-in", &[auth_host], "");
+    for (namesake, service, is_one) in [
+        ("vestibule-sign/in", "sign-in", true),
+        ("vestibule-sign/in", "any", true),
+        ("vestibule-sign-in/sign", "in", true),
+        ("vestibule-sign-in/sign", "out", false),
+        ("vestibule-sign/out", "in", false),
+        ("team-sign/in", "sign-in", false),
+    ] {
+        for place in [controller(), Place::Replica] {
+            for is_older in [true, false] {
+                let what = format!("{namesake} {service} {place:?} {is_older}");
+                let mut bench = Bench::new(place.clone());
+                bench.apply(USUAL).obey();
+                let trap = of_service(namesake, service);
+                let both = if is_older {
+                    [&trap, &own]
+                } else {
+                    [&own, &trap]
+                };
+                for one in both {
+                    bench.apply(one).obey();
+                }
+                assert_eq!(shared(&bench), is_one, "{what}");
+                bench.delete("Ingress", namesake).obey();
+                assert!(!shared(&bench), "{what}");
+            }
+        }
+    }
+    // Also where nothing changes but what a replica does not keep.
+    let mut bench = Bench::new(Place::Replica);
+    bench.apply(USUAL).apply(&own);
+    let canary = |service: &str| {
+        let text = of_service("vestibule-sign-in/x", service);
+        text.replace(
+            "annotations: {",
+            "annotations: {nginx.ingress.kubernetes.io/canary: 'true'",
+        )
+    };
+    for (service, is_one) in [("other", false), ("sign-in", true), ("other", false)] {
+        bench.apply(&canary(service));
+        assert_eq!(shared(&bench), is_one, "{service}");
+    }
+}
+
 /// Sessions that others may have seen stay void after they have gone, whoever looks, and however often.
 #[test]
 fn a_shared_host_has_no_sessions_and_later_only_new_ones() {

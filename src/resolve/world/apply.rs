@@ -60,12 +60,14 @@ impl World {
     fn apply_ingress(&mut self, key: Key, new: Option<Arc<Ingress>>) {
         let key = self.as_known(key);
         let mut new = new.filter(|new| self.keeps_ingress(new));
+        let names = new.as_ref().map(|new| namesakes::kept(self, &key, new));
+        let (names_before, names) = (self.names_of(&key), names.unwrap_or_default());
         if let Some(new) = new.as_mut().and_then(Arc::get_mut) {
             self.spare_ingress(&key, new);
         }
         let old = self.subjects.get(&key);
         let old = old.and_then(|subject| subject.ingress.clone());
-        if old == new {
+        if old == new && names_before == names {
             return;
         }
         if new.is_none() {
@@ -106,15 +108,7 @@ impl World {
         } else {
             self.index.broad.remove(&key);
         }
-        if self.compares_names() {
-            let namespace = &key.namespace;
-            if new.is_some() {
-                let inside = self.index.inside.entry(Arc::clone(namespace)).or_default();
-                inside.insert(key.clone());
-            } else {
-                unuse(&mut self.index.inside, namespace, &key);
-            }
-        }
+        self.rename(&key, &names_before, &names);
         self.subjects.entry(key.clone()).or_default().ingress = new;
         self.touched.hosts.extend(self.reached_by(&key));
         self.relink(key, before);
@@ -261,6 +255,30 @@ impl World {
             });
         reached.extend(wildcards.flatten().cloned());
         reached
+    }
+
+    /// Notes what Traefik calls an Ingress now, so that whoever has one of these names is found at once, however many
+    /// Ingresses there are.
+    fn rename(&mut self, key: &Key, before: &BTreeSet<String>, after: &BTreeSet<String>) {
+        let named = &mut self.index.named;
+        for name in before.difference(after) {
+            if let Some(keys) = named.get_mut(name) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    named.remove(name);
+                }
+            }
+        }
+        if self.settings.controller().is_none() {
+            match after.is_empty() {
+                true => self.index.names.remove(key),
+                false => self.index.names.insert(key.clone(), after.clone()),
+            };
+        }
+        let named = &mut self.index.named;
+        for name in after.difference(before) {
+            named.entry(name.clone()).or_default().insert(key.clone());
+        }
     }
 
     /// The hosts of Ingresses that Traefik takes this one for.

@@ -50,8 +50,13 @@ pub(super) async fn ground() -> Result<(&'static Ground, MutexGuard<'static, ()>
 impl Ground {
     async fn new() -> Result<Self> {
         let cluster: &'static Cluster = Box::leak(Box::new(Cluster::start().await?));
-        // What admission would refuse is to be noticed all the same.
-        let product = Product::start(cluster, &["authHost.reserveWildcards=false"]).await?;
+        let settings = [
+            // What admission would refuse is to be noticed all the same.
+            "authHost.reserveWildcards=false",
+            "auth.limits.maxConnections=10000",
+            "auth.limits.headerTimeout=10m",
+        ];
+        let product = Product::start(cluster, &settings).await?;
         let secrets: Api<Secret> = Api::namespaced(cluster.client().await?, NAMESPACE);
         let stored = secrets.get("vestibule-session-keys").await?;
         let stored = stored.data.unwrap_or_default();
