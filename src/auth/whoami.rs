@@ -43,10 +43,18 @@ fn answer(
 ) -> Response {
     let session = session_of(endpoint, asked.jar(), asked.host.as_str());
     let now = endpoint.clock.now();
+    let table = endpoint.table.load();
+    let services = table.host(&asked.host).map(|entry| &entry.services);
+    let mut services = services
+        .into_iter()
+        .flatten()
+        .filter_map(|id| table.service(id.as_str()));
+    // Whoever else has seen the cookie learns nothing by it either.
     let who = session
         .as_ref()
         .and_then(OpenSession::identity)
-        .filter(|who| now < who.ends_at);
+        .filter(|who| now < who.ends_at)
+        .filter(|who| services.all(|service| service.counts(asked.host.as_str(), who.issued_at)));
     let Some(who) = who else {
         return Page::sign_in_needed(endpoint, &asked.host).answer(
             endpoint,

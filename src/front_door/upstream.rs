@@ -81,9 +81,10 @@ impl Upstreams {
 
         let again = copy_to_repeat(&request);
         let progress = request.body().progress();
-        let client = match signs_its_connection_in(request.headers()) {
-            true => &self.fresh,
-            false => &self.pooled,
+        let client = if signs_its_connection_in(request.headers()) {
+            &self.fresh
+        } else {
+            &self.pooled
         };
         let sent = self
             .wait(client.request(request), progress, admission)

@@ -482,9 +482,10 @@ pub(crate) mod tests {
                 claims: vec![claim],
                 ..ann()
             };
-            let expected = match admitted {
-                true => Decision::Allow,
-                false => Decision::Deny(Denial::OutsideCeiling),
+            let expected = if admitted {
+                Decision::Allow
+            } else {
+                Decision::Deny(Denial::OutsideCeiling)
             };
             assert_eq!(at(&policy, "/", Some(&who)), expected, "{hosted:?}");
         }

@@ -1,7 +1,7 @@
 //! What people meet on one host: sign-in, denial, and every wrong turn on the way.
 
 use super::*;
-use crate::published::NoSessions;
+use crate::published::{Disclosed, NoSessions};
 
 #[tokio::test]
 async fn every_page_is_guarded_against_caching_framing_tricks_and_foreign_script() {
@@ -326,4 +326,29 @@ async fn requests_that_name_no_host_or_two_are_refused() {
     assert_eq!(absolute.status, StatusCode::BAD_REQUEST);
     let unknown = bench.navigate("unknown.example", "/oauth2/start", "").await;
     assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn nobody_learns_who_somebody_is_by_a_session_that_others_may_have_seen() {
+    let bench = Bench::new(None);
+    let cookie = bench.session("a.example", &ann());
+    let began = ann().issued_at;
+    for (until, expected) in [
+        (None, StatusCode::UNAUTHORIZED),
+        (Some(began), StatusCode::UNAUTHORIZED),
+        (Some(Moment(began.0 - 1)), StatusCode::OK),
+    ] {
+        let mut service = bench.service("a");
+        service.disclosed = vec![Disclosed {
+            host: HostPattern::parse("a.example").unwrap(),
+            until,
+        }];
+        bench.change(&Published::Service(Arc::new(service)));
+        for path in ["/oauth2/userinfo", "/oauth2/session"] {
+            let reply = bench.navigate("a.example", path, &cookie).await;
+            assert_eq!(reply.status, expected, "{path} {until:?}");
+            let tells = reply.body.contains("ann@corp.example");
+            assert_eq!(tells, expected == StatusCode::OK, "{}", reply.body);
+        }
+    }
 }
