@@ -142,7 +142,13 @@ impl Writer {
     }
 
     /// From now on these plans, and no others, follow from this unit.
-    pub(super) fn want(&mut self, unit: &Unit, plans: &[Plan], world: &World, statuses: &Statuses) {
+    pub(super) fn want(
+        &mut self,
+        unit: &Unit,
+        plans: &[Plan],
+        (world, statuses): (&World, &Statuses),
+        now: Instant,
+    ) {
         // What is made anew under its name has lost nothing.
         if let Unit::Ingress(key) = unit
             && world.ingress(key).is_none()
@@ -159,10 +165,10 @@ impl Writer {
             }
         }
         for (target, plan) in &plans {
-            self.notice_drift(plan, before.contains(target));
+            self.notice_drift(plan, before.contains(target), now);
             let after = Self::before(plan, world);
             if leaves_others_time(plan, world) {
-                let due = Instant::now() + OTHERS_TURN;
+                let due = now.checked_add(OTHERS_TURN).unwrap_or(now);
                 let (target, plan) = (target.clone(), (*plan).clone());
                 self.queue.want_later(target, plan, after, due);
             } else {
@@ -300,8 +306,8 @@ impl Writer {
     }
 
     /// That Ingresses which were fought for until a while ago are not any more.
-    pub(super) fn fights_ended(&mut self, world: &World) -> Vec<Change> {
-        let ended = self.fights.ended(Instant::now()).into_iter();
+    pub(super) fn fights_ended(&mut self, world: &World, now: Instant) -> Vec<Change> {
+        let ended = self.fights.ended(now).into_iter();
         let is_undone = |write: &Write| {
             let refusal = world.refusal(write);
             refusal.is_some_and(|refusal| refusal.kind == RefusalKind::Undone)
@@ -314,7 +320,7 @@ impl Writer {
     }
 
     /// Values that we wrote and that are to be written again were taken away by somebody.
-    fn notice_drift(&mut self, plan: &Plan, was_wanted: bool) {
+    fn notice_drift(&mut self, plan: &Plan, was_wanted: bool, now: Instant) {
         if let Plan::Annotations {
             ingress,
             action:
@@ -328,7 +334,7 @@ impl Writer {
             && self.standing.get(ingress) == Some(values)
         {
             self.metrics.annotation_drift.inc();
-            self.fights.lost(ingress, Instant::now());
+            self.fights.lost(ingress, now);
             tracing::warn!(%ingress, "somebody changed annotations of ours; they are put back");
         }
     }
@@ -473,5 +479,162 @@ async fn annotate(
             }
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        dataplane::DataPlane,
+        resolve::{
+            Classes, Controller, Ingress as Seen, KeyState, OurKeys, Place, Resolution,
+            ServicePort, Settings, project_ingress,
+        },
+        resource::Reason,
+    };
+
+    /// A leader of an API server that accepts everything, and of one Ingress that somebody else writes too.
+    struct Bench {
+        resolution: Resolution,
+        writer: Writer,
+        bare: Seen,
+        unit: Unit,
+        key: Key,
+        now: Instant,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let installation = Arc::<Installation>::default();
+            let controller = Controller {
+                check_url: "http://check".into(),
+                service_name: "auth".into(),
+                service_port: ServicePort::Number(80),
+                classes: Classes::Named(["nginx".into()].into()),
+            };
+            let settings = Settings {
+                installation: Arc::clone(&installation),
+                place: Place::Controller(controller),
+                data_planes: vec![DataPlane::IngressNginx],
+            };
+            let bare = json!({
+                "metadata": {
+                    "namespace": "docs", "name": "wiki", "uid": "1-2-3",
+                    "annotations": {"vestibule.dev/protect": "true"},
+                },
+                "spec": {"ingressClassName": "nginx", "rules": [{"host": "wiki.corp.example"}]},
+            });
+            let bare: Ingress = serde_json::from_value(bare).unwrap();
+            let nowhere = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+            let pen = Pen::new(kube::Client::try_from(nowhere).unwrap(), "vestibule");
+            let key = Key::new("docs", "wiki");
+            Self {
+                resolution: Resolution::new(Arc::new(settings)),
+                writer: Writer::new(
+                    Arc::clone(&installation),
+                    pen,
+                    Metrics::default(),
+                    Clock::System,
+                ),
+                bare: project_ingress(&bare, &installation, None),
+                unit: Unit::Ingress(key.clone()),
+                key,
+                now: Instant::now(),
+            }
+        }
+
+        /// The Ingress is there with these annotations of ours, or without; what follows is wanted.
+        fn is(&mut self, values: Option<&Values>) {
+            let held = |value: &Arc<str>| KeyState {
+                value: Some(Arc::clone(value)),
+                by_ingress: true,
+                ..KeyState::default()
+            };
+            let keys = values.map(|values| OurKeys {
+                url: held(&values.url),
+                signin: held(&values.signin),
+                headers: held(&values.headers),
+            });
+            let ingress = Seen {
+                keys: Arc::new(keys.unwrap_or_default()),
+                ..self.bare.clone()
+            };
+            let change = Change::Ingress(self.key.clone(), Some(Arc::new(ingress)));
+            self.resolution.apply(change);
+            self.settle();
+        }
+
+        /// As the controller's loop does whenever it has something to do.
+        fn settle(&mut self) {
+            let world = self.resolution.world();
+            for change in self.writer.fights_ended(world, self.now) {
+                self.resolution.apply(change);
+            }
+            self.resolution.settle();
+            let result = self.resolution.result(&self.unit);
+            let plans = result.map(|result| result.plans()).unwrap_or_default();
+            let known = (self.resolution.world(), &Statuses::default());
+            self.writer.want(&self.unit, plans, known, self.now);
+        }
+
+        /// Carries out what is wanted, and sees it come back by the watch.
+        fn write(&mut self) {
+            let mut written = None;
+            while let Some((target, plan)) = self.writer.queue.start(AT_ONCE, self.now) {
+                if let Plan::Annotations {
+                    action: AnnotationAction::Write { values, .. },
+                    ..
+                } = &plan
+                {
+                    written = Some(values.clone());
+                }
+                let result = Ok(());
+                let answered = self.writer.answered(Written {
+                    target,
+                    plan,
+                    result,
+                });
+                if let Some(change) = answered.change {
+                    self.resolution.apply(change);
+                }
+            }
+            let written = written.expect("annotations were to be written");
+            self.is(Some(&written));
+        }
+
+        fn is_said(&self) -> bool {
+            let result = self.resolution.result(&self.unit).unwrap();
+            let mut problems = result.problems.iter();
+            problems.any(|problem| problem.reason == Reason::AnnotationConflict)
+        }
+
+        fn pass(&mut self, minutes: u64) {
+            self.now += Duration::from_secs(minutes * 60);
+            self.settle();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fight_is_said_from_the_third_loss_on_until_fifteen_minutes_after_the_last() {
+        let mut bench = Bench::new();
+        bench.is(None);
+        bench.write();
+        for loss in 1..=5 {
+            bench.pass(10);
+            bench.is(None);
+            bench.write();
+            assert_eq!(bench.is_said(), loss >= 3, "after loss {loss}");
+        }
+        bench.pass(14);
+        assert!(bench.is_said());
+        bench.pass(1);
+        assert!(!bench.is_said(), "it is over");
+        // One more is a slip again.
+        bench.is(None);
+        bench.write();
+        assert!(!bench.is_said());
     }
 }

@@ -263,7 +263,8 @@ impl Source {
             }
             if let Some(desk) = self.desk.as_mut().filter(|desk| desk.leads()) {
                 let world = self.resolution.world();
-                desk.writer.want(unit, plans, world, &self.statuses);
+                desk.writer
+                    .want(unit, plans, (world, &self.statuses), Instant::now());
             }
         }
         for problem in &settled.problems {
@@ -279,8 +280,12 @@ impl Source {
         };
         if let Some(result) = self.resolution.result(unit) {
             let world = self.resolution.world();
-            desk.writer
-                .want(unit, result.plans(), world, &self.statuses);
+            desk.writer.want(
+                unit,
+                result.plans(),
+                (world, &self.statuses),
+                Instant::now(),
+            );
         }
     }
 
@@ -290,7 +295,8 @@ impl Source {
         };
         let world = self.resolution.world();
         for (unit, plans) in self.resolution.plans() {
-            desk.writer.want(unit, plans, world, &self.statuses);
+            desk.writer
+                .want(unit, plans, (world, &self.statuses), Instant::now());
         }
     }
 
@@ -342,7 +348,10 @@ impl Source {
     /// resync.
     fn take_in_peace(&mut self) {
         let Some(desk) = &mut self.desk else { return };
-        for change in desk.writer.fights_ended(self.resolution.world()) {
+        for change in desk
+            .writer
+            .fights_ended(self.resolution.world(), Instant::now())
+        {
             self.resolution.apply(change);
         }
     }
