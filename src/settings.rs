@@ -320,17 +320,32 @@ fn endpoint_prefix(text: &str) -> Result<String, String> {
     })
 }
 
+/// Names that HTTP itself, or a proxy, reads: a person's name there would break messages or be taken for a credential.
+const TAKEN_HEADERS: [&str; 15] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "range",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 fn header_name(text: &str) -> Result<String, String> {
     let is_token = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if !is_token {
         return Err("a header name: letters, digits and hyphens".into());
     }
-    if ["authorization", "cookie", "set-cookie", "host"]
-        .contains(&text.to_ascii_lowercase().as_str())
-    {
-        return Err(
-            "this header belongs to the browser or the service and cannot carry an identity".into(),
-        );
+    if TAKEN_HEADERS.contains(&text.to_ascii_lowercase().as_str()) {
+        return Err("this header has a meaning of its own to browsers, proxies or services, and cannot carry anything else".into());
     }
     Ok(text.to_owned())
 }
@@ -426,6 +441,8 @@ mod tests {
             "--endpoint-prefix=/a/../b",
             "--identity-header=Authorization",
             "--identity-header=X Y",
+            "--identity-header=Content-Length",
+            "--identity-header=transfer-encoding",
             "--auth-host=auth.example:8443",
             "--instance=Mine",
             "--instance=",
