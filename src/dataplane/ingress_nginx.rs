@@ -2,6 +2,7 @@
 //! on it weakens them or alters the check. The question that comes of the values is read by `check`.
 
 mod alteration;
+mod form;
 mod values;
 mod weakness;
 
