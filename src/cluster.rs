@@ -5,7 +5,7 @@
 pub mod source;
 
 mod apply;
-pub mod events;
+mod events;
 mod fights;
 pub mod keys;
 pub mod lease;
@@ -19,6 +19,6 @@ pub mod unprotect;
 mod vanished;
 mod watch;
 mod watches;
-pub mod write;
+mod write;
 
 pub use objects::labels;

@@ -21,7 +21,7 @@ use super::write::is_ending;
 use crate::clock::Clock;
 
 /// `reportingController` of every Event.
-pub const REPORTING_CONTROLLER: &str = "vestibule.dev/controller";
+pub(super) const REPORTING_CONTROLLER: &str = "vestibule.dev/controller";
 
 /// `action` of every Event: what the controller was doing.
 const ACTION: &str = "Protect";
@@ -34,20 +34,20 @@ const NOTE_LIMIT: usize = 1024;
 
 /// Something worth telling an object's owner.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Notice {
+pub(super) struct Notice {
     /// The object whose owner should know; with its uid, since `kubectl describe` looks for that.
-    pub regarding: ObjectReference,
+    pub(super) regarding: ObjectReference,
     /// Whether something is wrong.
-    pub kind: EventType,
+    pub(super) kind: EventType,
     /// CamelCase, as in the condition.
-    pub reason: Arc<str>,
+    pub(super) reason: Arc<str>,
     /// A sentence with what happened and what to do next.
-    pub note: Arc<str>,
+    pub(super) note: Arc<str>,
 }
 
 /// The `type` of an Event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventType {
+pub(super) enum EventType {
     /// Something went as it should.
     Normal,
     /// Something is wrong.
@@ -55,7 +55,7 @@ pub enum EventType {
 }
 
 /// Writes Events, and remembers what it said.
-pub struct Reporter {
+pub(super) struct Reporter {
     client: Client,
     instance: Arc<str>,
     clock: Clock,
@@ -67,7 +67,7 @@ pub struct Reporter {
 impl Reporter {
     /// `instance` names this replica.
     #[must_use]
-    pub fn new(client: Client, instance: &str, clock: Clock) -> Self {
+    pub(super) fn new(client: Client, instance: &str, clock: Clock) -> Self {
         Self {
             client,
             instance: cut(instance, 128).into(),
@@ -77,7 +77,7 @@ impl Reporter {
     }
 
     /// Tells it. A failure is logged and nothing else: every Event also stands in a condition.
-    pub async fn tell(&mut self, notice: &Notice) {
+    pub(super) async fn tell(&mut self, notice: &Notice) {
         if let Err(error) = self.publish(notice).await {
             if matches!(&error, kube::Error::Api(status) if is_ending(status)) {
                 return;

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Why something was not written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotWritten {
+pub(super) enum NotWritten {
     /// Another field manager owns a field that we would set.
     #[error("{field} belongs to the field manager {manager:?}")]
     Conflict {
@@ -54,7 +54,7 @@ pub enum NotWritten {
 
 /// Whose an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
+pub(super) enum Hold {
     /// We made it, all of it: whatever anybody changed in it is put back, by force.
     Ours,
     /// It is not there yet, or somebody else's: a conflict is theirs to resolve.
@@ -63,7 +63,7 @@ pub enum Hold {
 
 /// Writes under one pair of field managers.
 #[derive(Clone)]
-pub struct Pen {
+pub(super) struct Pen {
     client: Client,
     instance: Arc<str>,
     manager: Arc<str>,
@@ -75,7 +75,7 @@ pub struct Pen {
 impl Hold {
     /// Ours, or not known to be.
     #[must_use]
-    pub fn of(is_ours: bool) -> Self {
+    pub(super) fn of(is_ours: bool) -> Self {
         if is_ours { Self::Ours } else { Self::Unknown }
     }
 }
@@ -85,7 +85,7 @@ impl Hold {
 impl Pen {
     /// For an installation of this name.
     #[must_use]
-    pub fn new(client: Client, instance: &str) -> Self {
+    pub(super) fn new(client: Client, instance: &str) -> Self {
         Self {
             client,
             instance: instance.into(),
@@ -99,7 +99,7 @@ impl Pen {
     ///
     /// # Errors
     /// If it was not written.
-    pub async fn annotate(
+    pub(super) async fn annotate(
         &self,
         asker: Asker,
         ingress: &Key,
@@ -127,7 +127,7 @@ impl Pen {
     ///
     /// # Errors
     /// If it was not written.
-    pub async fn apply<K>(
+    pub(super) async fn apply<K>(
         &self,
         key: &Key,
         object: &(impl Serialize + Debug),
@@ -148,7 +148,7 @@ impl Pen {
     ///
     /// # Errors
     /// If it was not written.
-    pub async fn apply_service_status(
+    pub(super) async fn apply_service_status(
         &self,
         key: &Key,
         status: ProtectedServiceStatus,
@@ -161,7 +161,7 @@ impl Pen {
     ///
     /// # Errors
     /// If it was not written.
-    pub async fn apply_provider_status(
+    pub(super) async fn apply_provider_status(
         &self,
         name: &str,
         status: IdentityProviderStatus,
@@ -193,7 +193,7 @@ impl Pen {
     ///
     /// # Errors
     /// If it could not be deleted; one that is gone already is no error.
-    pub async fn delete<K>(&self, key: &Key, uid: &str) -> Result<(), NotWritten>
+    pub(super) async fn delete<K>(&self, key: &Key, uid: &str) -> Result<(), NotWritten>
     where
         K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
         K: Clone + Debug + DeserializeOwned,
@@ -215,13 +215,13 @@ impl Pen {
 
 /// `vestibule-INSTANCE`, the name under which we own fields.
 #[must_use]
-pub fn field_manager(instance: &str) -> String {
+pub(super) fn field_manager(instance: &str) -> String {
     Asker::Ingress.field_manager(instance)
 }
 
 /// `vestibule-INSTANCE-status`, the name under which we own statuses.
 #[must_use]
-pub fn status_manager(instance: &str) -> String {
+pub(super) fn status_manager(instance: &str) -> String {
     format!("{}-status", field_manager(instance))
 }
 
@@ -271,7 +271,7 @@ impl From<&Status> for NotWritten {
 
 /// Whether the namespace is being deleted, and takes nothing new.
 #[must_use]
-pub fn is_ending(status: &Status) -> bool {
+pub(super) fn is_ending(status: &Status) -> bool {
     let mut causes = status.details.iter().flat_map(|details| &details.causes);
     causes.any(|cause| cause.reason == "NamespaceTerminating")
 }

@@ -20,14 +20,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("provider", &["policy", "published", "notices"]),
     (
         "cluster",
-        &[
-            "resource",
-            "resolve",
-            "dataplane",
-            "policy",
-            "published",
-            "session",
-        ],
+        &["resource", "resolve", "dataplane", "policy", "published"],
     ),
     (
         "folder",
