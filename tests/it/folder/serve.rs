@@ -17,6 +17,11 @@ fn example(with: &str) -> &'static str {
     blocks.find(|block| block.contains(with)).unwrap()
 }
 
+/// The first file of the page with a client of one's own, as `check` asks for.
+fn first_file() -> String {
+    example("kind: IdentityProvider").replace("1234567890-abc", "1234567890-ours")
+}
+
 #[test]
 fn one_app_is_one_file_of_twenty_lines_and_each_further_one_six_more() {
     let (first, further) = (example("kind: IdentityProvider"), example("name: pgweb"));
@@ -30,7 +35,7 @@ fn what_the_page_shows_of_check_is_what_check_says() -> Result<()> {
     let folder = TempDir::new()?;
     let manifests = folder.path().join("manifests");
     fs::create_dir(&manifests)?;
-    let public = example("kind: IdentityProvider").replace("corp.example]", "gmail.com]");
+    let public = first_file().replace("corp.example]", "gmail.com]");
     fs::write(manifests.join("apps.yaml"), public)?;
     let typo = example("name: pgweb").replace("emailDomains", "emailDomain");
     fs::write(manifests.join("pgweb.yaml"), typo)?;
@@ -54,7 +59,7 @@ async fn what_is_in_force_is_shown_and_what_is_broken_stays_closed() -> Result<(
         fs::create_dir(path(name))?;
     }
     let manifests = |name: &str, text: &str| fs::write(path("manifests").join(name), text);
-    manifests("apps.yaml", example("kind: IdentityProvider"))?;
+    manifests("apps.yaml", &first_file())?;
     manifests("pgweb.yaml", example("name: pgweb"))?;
     fs::write(path("secrets/google-client-secret"), "s3cret")?;
     let [door, admin] = [free_component_address()?, free_component_address()?];
