@@ -11,6 +11,7 @@ pub mod keys;
 pub mod lease;
 pub mod metrics;
 mod objects;
+mod paced;
 mod projections;
 mod queue;
 mod secrets;

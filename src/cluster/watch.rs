@@ -2,11 +2,12 @@
 //! must do in all cases: survive malformed objects, drop what nobody needs before the next object is read,
 //! and say what is left after the connection was down. No watch remembers what it has told: the World does.
 
-use std::{collections::HashSet, fmt::Debug, pin::pin};
+use std::{collections::HashSet, fmt::Debug, pin::pin, time::Duration};
 
 use futures::{Stream, StreamExt};
 use kube::{
-    Api, Resource,
+    Api, Client, Resource,
+    api::ListParams,
     core::{DeserializeGuard, error_boundary::InvalidObject},
 };
 use kube_runtime::{
@@ -14,9 +15,12 @@ use kube_runtime::{
     watcher::{self, Event},
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::sleep};
 
-use super::metrics::{Kind, Metrics, OfKind};
+use super::{
+    metrics::{Kind, Metrics, OfKind},
+    paced::paced,
+};
 use crate::resource::Key;
 
 /// What a watch reports.
@@ -44,9 +48,26 @@ pub(super) trait Projection<K, C>: Send {
 /// is kept, and what they leave between it when they go is not all used again.
 const PAGE: u32 = 100;
 
-/// Follows all objects of an API until the receiver is gone.
+/// How often a watch may begin and how often it is looked whether the API server has gone back.
+#[derive(Clone, Copy)]
+pub(super) struct Pace {
+    /// From the beginning of a watch to that of the next.
+    pub begins: Duration,
+    /// Between two looks.
+    pub looks: Duration,
+}
+
+/// Gentle on the API server, and soon enough for people.
+pub(super) const PACE: Pace = Pace {
+    begins: Duration::from_secs(1),
+    looks: Duration::from_secs(60),
+};
+
+/// Follows all objects of an API until the receiver is gone. `api`: with a client that is made here.
 pub(super) async fn follow<K, C>(
-    api: Api<DeserializeGuard<K>>,
+    client: Client,
+    api: impl FnOnce(Client) -> Api<DeserializeGuard<K>>,
+    pace: Pace,
     kind: Kind,
     metrics: Metrics,
     projection: impl Projection<K, C>,
@@ -55,29 +76,80 @@ pub(super) async fn follow<K, C>(
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     C: Send,
 {
-    let stream = watcher::watcher(api, watcher::Config::default().page_size(PAGE));
-    // The pauses between attempts follow kube's default: 0.8 s to 30 s, doubling, with jitter.
-    tell_all(stream.default_backoff(), kind, &metrics, projection, &into).await;
+    let api = api(paced(client, pace.begins));
+    let mut is_first_list = true;
+    loop {
+        let stream = watcher::watcher(api.clone(), watcher::Config::default().page_size(PAGE));
+        // The pauses between attempts follow kube's default: 0.8 s to 30 s, doubling, with jitter.
+        let stream = stream.default_backoff();
+        let told = tell_all(
+            stream,
+            &mut is_first_list,
+            kind,
+            &metrics,
+            &projection,
+            &into,
+        );
+        tokio::select! {
+            end = told => match end {
+                End::NobodyListens => return,
+                End::TooOld => sleep(pace.begins).await,
+            },
+            () = goes_back(&api, pace.looks) => tracing::warn!(
+                ?kind,
+                "the API server has gone back to an earlier state, as after etcd was restored from a backup; everything is listed anew"
+            ),
+        }
+    }
+}
+
+/// Why a stream of events is of no use any more.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    NobodyListens,
+    /// The API server does not remember what came after the last event (410), and says so before the watch begins: kube's
+    /// watcher would ask for the same for ever.
+    TooOld,
+}
+
+/// Ends when the API server knows less than it did. A watch from what was newer hears nothing until as much has happened
+/// once more, and the policy of then would stay in force.
+async fn goes_back<K>(api: &Api<DeserializeGuard<K>>, pause: Duration)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug,
+{
+    let mut newest = 0;
+    loop {
+        let found = api.list(&ListParams::default().limit(1)).await;
+        let version = found.ok().and_then(|list| list.metadata.resource_version);
+        if let Some(version) = version.and_then(|version| version.parse::<u64>().ok()) {
+            if version < newest {
+                return;
+            }
+            newest = version;
+        }
+        sleep(pause).await;
+    }
 }
 
 async fn tell_all<K, C>(
     events: impl Stream<Item = watcher::Result<Event<DeserializeGuard<K>>>>,
+    // A list that breaks off may have told of objects that the next one does not have any more.
+    is_first_list: &mut bool,
     kind: Kind,
     metrics: &Metrics,
-    projection: impl Projection<K, C>,
+    projection: &impl Projection<K, C>,
     into: &mpsc::Sender<Told<C>>,
-) where
+) -> End
+where
     K: Resource<DynamicType = ()>,
 {
     let mut events = pin!(events);
-    // A list that breaks off may have told of objects that the next one does not have any more.
-    let mut is_first_list = true;
     let mut seen: Option<HashSet<Key>> = None;
     while let Some(event) = events.next().await {
         let told = match event {
             Ok(Event::Init) => {
-                seen = (!is_first_list).then(HashSet::new);
-                is_first_list = false;
+                seen = (!std::mem::take(is_first_list)).then(HashSet::new);
                 continue;
             }
             Ok(Event::InitApply(object) | Event::Apply(object)) => {
@@ -101,15 +173,23 @@ async fn tell_all<K, C>(
             Err(error) => {
                 metrics.watch_failures.get_or_create(&OfKind { kind }).inc();
                 tracing::warn!(?kind, %error, "a watch broke; it is taken up again{}", hint(&error));
+                if is_too_old(&error) {
+                    return End::TooOld;
+                }
                 continue;
             }
         };
         if let Some(told) = told
             && into.send(told).await.is_err()
         {
-            return;
+            break;
         }
     }
+    End::NobodyListens
+}
+
+fn is_too_old(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 410)
 }
 
 /// What to do about the two causes that waiting does not mend.
@@ -137,73 +217,4 @@ fn key_of(object: &impl Resource) -> Key {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures::stream;
-    use k8s_openapi::api::core::v1::ConfigMap;
-    use serde_json::json;
-
-    use super::*;
-
-    struct Names;
-
-    impl Projection<ConfigMap, String> for Names {
-        fn is(&self, key: &Key, object: Result<ConfigMap, InvalidObject>) -> Option<String> {
-            let state = if object.is_ok() { "is" } else { "malformed" };
-            Some(format!("{} {state}", key.name))
-        }
-
-        fn is_gone(&self, key: &Key) -> String {
-            format!("{} gone", key.name)
-        }
-    }
-
-    fn object(name: &str, data: &serde_json::Value) -> DeserializeGuard<ConfigMap> {
-        let text = json!({"metadata": {"name": name, "namespace": "team"}, "data": data});
-        serde_json::from_value(text).unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_list_after_an_outage_tells_what_is_left_and_a_malformed_object_stops_nothing() {
-        let good = json!({"k": "v"});
-        let bad = json!("not a map");
-        let events = stream::iter([
-            Ok(Event::Init),
-            Ok(Event::InitApply(object("a", &good))),
-            Ok(Event::InitApply(object("b", &bad))),
-            Ok(Event::InitDone),
-            Err(watcher::Error::NoResourceVersion),
-            Ok(Event::Init),
-            Ok(Event::InitApply(object("b", &good))),
-            Ok(Event::InitApply(object("c", &good))),
-            Ok(Event::InitDone),
-            Ok(Event::Delete(object("c", &good))),
-        ]);
-        let (into, mut told) = mpsc::channel(64);
-        tell_all(events, Kind::Secret, &Metrics::default(), Names, &into).await;
-        drop(into);
-        let mut said = Vec::new();
-        while let Some(told) = told.recv().await {
-            said.push(match told {
-                Told::Change(_, change) => change,
-                Told::Listed(_) => "listed".into(),
-                Told::ListedAgain(_, seen) => {
-                    let mut names: Vec<_> = seen.iter().map(|key| &*key.name).collect();
-                    names.sort_unstable();
-                    format!("listed again: {}", names.join(" "))
-                }
-            });
-        }
-        assert_eq!(
-            said,
-            [
-                "a is",
-                "b malformed",
-                "listed",
-                "b is",
-                "c is",
-                "listed again: b c",
-                "c gone"
-            ]
-        );
-    }
-}
+mod tests;

@@ -17,7 +17,7 @@ use super::{
         IdentityProviders, IngressClasses, Ingresses, Namespaces, ProtectedServices, Secrets, Seen,
     },
     source::Role,
-    watch::{Projection, Told, follow},
+    watch::{PACE, Projection, Told, follow},
 };
 use crate::{
     published::KeyRing,
@@ -36,20 +36,21 @@ pub(super) fn start(
     stop: &CancellationToken,
 ) -> HashSet<Kind> {
     let installation = &settings.installation;
+    let namespace = Arc::clone(&installation.namespace);
     let watches = Watches {
+        client,
         metrics,
         into,
         stop,
     };
-    let everywhere = || client.clone();
     let mut kinds = vec![
         watches.start(
-            Api::<DeserializeGuard<Ingress>>::all(everywhere()),
+            Api::<DeserializeGuard<Ingress>>::all,
             Kind::Ingress,
             Ingresses(Arc::clone(installation)),
         ),
         watches.start(
-            Api::<DeserializeGuard<ProtectedServiceObject>>::all(everywhere()),
+            Api::<DeserializeGuard<ProtectedServiceObject>>::all,
             Kind::ProtectedService,
             ProtectedServices {
                 installation: Arc::clone(installation),
@@ -57,24 +58,24 @@ pub(super) fn start(
             },
         ),
         watches.start(
-            Api::<DeserializeGuard<IdentityProviderObject>>::all(everywhere()),
+            Api::<DeserializeGuard<IdentityProviderObject>>::all,
             Kind::IdentityProvider,
             IdentityProviders,
         ),
         watches.start(
-            Api::<DeserializeGuard<Namespace>>::all(everywhere()),
+            Api::<DeserializeGuard<Namespace>>::all,
             Kind::Namespace,
             Namespaces,
         ),
     ];
     kinds.push(match role {
         Role::Controller { .. } => watches.start(
-            Api::<DeserializeGuard<IngressClass>>::all(everywhere()),
+            Api::<DeserializeGuard<IngressClass>>::all,
             Kind::IngressClass,
             IngressClasses,
         ),
         Role::Auth { session_keys } => watches.start(
-            Api::<DeserializeGuard<Secret>>::namespaced(everywhere(), &installation.namespace),
+            move |client| Api::<DeserializeGuard<Secret>>::namespaced(client, &namespace),
             Kind::Secret,
             Secrets {
                 session_keys: Arc::clone(session_keys),
@@ -86,6 +87,7 @@ pub(super) fn start(
 }
 
 struct Watches<'a> {
+    client: &'a Client,
     metrics: &'a Metrics,
     into: &'a mpsc::Sender<Told<Seen>>,
     stop: &'a CancellationToken,
@@ -96,7 +98,7 @@ struct Watches<'a> {
 impl Watches<'_> {
     fn start<K>(
         &self,
-        api: Api<DeserializeGuard<K>>,
+        api: impl FnOnce(Client) -> Api<DeserializeGuard<K>> + Send + 'static,
         kind: Kind,
         projection: impl Projection<K, Seen> + Sync + 'static,
     ) -> Kind
@@ -104,7 +106,9 @@ impl Watches<'_> {
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
         let followed = follow(
+            self.client.clone(),
             api,
+            PACE,
             kind,
             self.metrics.clone(),
             projection,
