@@ -76,6 +76,13 @@ pub(super) fn state(
     (how(world, wanted, existing), kept)
 }
 
+/// The class of the endpoint Ingress that is there for a host.
+pub(super) fn class(world: &World, host: &HostPattern) -> Option<Class> {
+    let name = Arc::from(endpoint_ingress_name(host));
+    let existing = existing(world, &name).filter(|ingress| ingress.is_endpoint);
+    existing.map(|ingress| ingress.class.clone())
+}
+
 fn how(
     world: &World,
     wanted: Option<EndpointIngress>,

@@ -52,7 +52,8 @@ pub(super) struct HostFacts {
     pub open_paths: BTreeMap<Claim, Claimant>,
     /// An Ingress, not of the installation, with a path under the endpoint prefix.
     pub taken_by: Option<(Key, Arc<str>)>,
-    /// The class of the endpoint Ingress: that of the oldest protected Ingress.
+    /// The class of the endpoint Ingress: that of the oldest protected Ingress; the one that it has, if no class of these
+    /// is served.
     pub class: Option<Class>,
     /// How the endpoint Ingress is.
     pub endpoint: EndpointState,
@@ -76,6 +77,7 @@ pub(super) fn facts(world: &World, host: &HostPattern) -> HostFacts {
     let mut taken_by = None;
     let mut oldest: Option<((i64, &Key), &Class)> = None;
     let mut services = 0_usize;
+    let mut is_asked_for = false;
     for key in world.on_host(host) {
         let protected = asked(world, key).by.is_protected();
         services += usize::from(protected);
@@ -105,14 +107,18 @@ pub(super) fn facts(world: &World, host: &HostPattern) -> HostFacts {
                 *first = claimant.min(first.clone());
             }
         }
+        is_asked_for |= protected && !ingress.deleting;
         let age = (ingress.created, key);
         let may_lead = protected && is_ours;
         if may_lead && oldest.is_none_or(|(oldest, _)| age < oldest) {
             oldest = Some((age, &ingress.class));
         }
     }
-    let class = oldest.map(|(_, class)| class.clone());
     let is_auth_host = is_auth_host(world, host);
+    // An IngressClass may be gone for a moment, as while its proxy is installed anew. The endpoint Ingress stays as long
+    // as somebody asks for protection: it knows which sessions of the host others may have seen.
+    let kept = || endpoint::class(world, host).filter(|_| is_asked_for);
+    let class = oldest.map(|(_, class)| class.clone()).or_else(kept);
     let mut takers = BTreeMap::new();
     if is_auth_host || !protected_in.is_empty() {
         takers = covering::takers(world, host);

@@ -259,6 +259,7 @@ impl Bench {
             "ProtectedService" => Change::ProtectedService(key(name), None),
             "IdentityProvider" => Change::IdentityProvider(name.into(), None),
             "Secret" => Change::Secret(name.into(), None),
+            "IngressClass" => Change::IngressClass(name.into(), None),
             other => panic!("no such kind: {other}"),
         };
         self.resolution.apply(change);

@@ -358,3 +358,73 @@ fn a_shared_host_has_no_sessions_and_later_only_new_ones() {
         assert!(!counts(&bench, u64::MAX));
     }
 }
+
+/// As while ingress-nginx is installed anew, or the owner tries another class.
+#[test]
+fn what_others_may_have_seen_does_not_count_again_after_a_class_was_gone() {
+    const CLASS: &str = "
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {name: nginx}
+spec: {controller: k8s.io/ingress-nginx}
+";
+    let usual_ingress = USUAL.rsplit("---\n").next().unwrap();
+    let host = "wiki.corp.example";
+    let (seen, later) = (Moment(1_700_000_000), Moment(1_900_000_000));
+    let mut bench = Bench::usual();
+    let counts = |bench: &Bench| {
+        let service = bench.service("docs/wiki").unwrap();
+        [seen, later].map(|began| service.counts(host, began))
+    };
+    let endpoint = |bench: &Bench| {
+        let key = key(&format!("vestibule/vestibule-{host}"));
+        bench.resolution.world().ingress(&key).is_some()
+    };
+    assert_eq!((counts(&bench), endpoint(&bench)), ([true, true], true));
+    bench.apply(&ingress("evil/wiki", &[host], "")).obey();
+    assert_eq!(counts(&bench), [false, false]);
+    bench.delete("Ingress", "evil/wiki").obey();
+    assert_eq!(counts(&bench), [false, true]);
+
+    let elsewhere = "
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {name: elsewhere}
+spec: {controller: example.com/other}
+";
+    bench.apply(elsewhere);
+    for gone in ["deleted", "of another controller", "the Ingress moves"] {
+        match gone {
+            "deleted" => bench.delete("IngressClass", "nginx"),
+            "of another controller" => {
+                bench.apply(&CLASS.replace("k8s.io/ingress-nginx", "example.com/other"))
+            }
+            _ => bench.apply(
+                &usual_ingress.replace("ingressClassName: nginx", "ingressClassName: elsewhere"),
+            ),
+        };
+        bench.obey();
+        let ready = bench.ready("docs/wiki");
+        assert_eq!(ready, "False UnsupportedIngressClass", "{gone}");
+        assert_eq!(
+            (counts(&bench), endpoint(&bench)),
+            ([false, true], true),
+            "{gone}"
+        );
+        // A share that begins and ends meanwhile is noted as well.
+        bench.apply(&ingress("evil/wiki", &[host], "")).obey();
+        assert_eq!(counts(&bench), [false, false], "{gone}");
+        bench.delete("Ingress", "evil/wiki").obey();
+        assert_eq!(counts(&bench), [false, true], "{gone}");
+
+        bench.apply(CLASS).apply(usual_ingress).obey();
+        assert_eq!(bench.ready("docs/wiki"), "True Ready", "{gone}");
+        assert_eq!(
+            (counts(&bench), endpoint(&bench)),
+            ([false, true], true),
+            "{gone}"
+        );
+    }
+    bench.delete("Ingress", "docs/wiki").obey();
+    assert!(!endpoint(&bench), "nobody asks for it any more");
+}
