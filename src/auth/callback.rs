@@ -97,6 +97,15 @@ pub(super) async fn callback(
             );
         }
     };
+    // The provider took its time: what holds by now counts.
+    let table = endpoint.table.load_full();
+    let Some(provider) = table
+        .provider(&name)
+        .filter(|current| reads_alike(current, provider))
+    else {
+        tracing::info!(provider = name, host = %asked.host, request_id = asked.request_id, "an identity provider was changed while somebody signed in; their sign-in does not count");
+        return fail(SignInResult::Outdated, Page::provider_changed(&name));
+    };
     endpoint
         .metrics
         .sign_in(&provider.name, SignInResult::Success);
@@ -123,6 +132,11 @@ pub(super) async fn callback(
             finish::hand_over(&endpoint, &asked, keys, request, who, &[used, session])
         }
     }
+}
+
+/// Whether what a provider said then would be read as it is now.
+fn reads_alike(now: &ProviderSettings, then: &ProviderSettings) -> bool {
+    now.issuer() == then.issuer() && now.reading() == then.reading()
 }
 
 fn identity(
@@ -156,6 +170,7 @@ fn identity(
         authenticated_at: signed_in.authenticated_at.unwrap_or(now).min(now),
         issued_at: now,
         ends_at: now.after(life),
+        reading: Some(provider.reading()),
     }
 }
 

@@ -53,6 +53,8 @@ pub(super) enum SignInResult {
     ProviderUnavailable,
     /// The answer did not verify.
     Untrusted,
+    /// The provider was changed meanwhile.
+    Outdated,
     /// The browser had no attempt for the answer.
     UnknownAttempt,
 }

@@ -139,7 +139,10 @@ async fn start(endpoint: &Endpoint, asked: &Asked, named: Option<ServiceId>) -> 
     if comes_from_a_sign_in
         && matches!(
             why,
-            SignIn::NoSession | SignIn::Expired | SignIn::AuthenticationTooOld
+            SignIn::NoSession
+                | SignIn::Expired
+                | SignIn::AuthenticationTooOld
+                | SignIn::ReadOtherwise
         )
     {
         tracing::warn!(host = %asked.host, request_id = asked.request_id, ?why, "a browser came back right after a sign-in without a session that counts");
@@ -248,6 +251,9 @@ fn suffices(
     !request.switch_account
         && *who.provider == *request.provider
         && *who.issuer == *provider.issuer()
+        && who
+            .reading
+            .is_none_or(|reading| reading == provider.reading())
         && now < who.ends_at
         && recent
         && proven

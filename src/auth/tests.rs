@@ -4,6 +4,7 @@ mod check;
 mod clocks;
 mod floods;
 mod hand_off;
+mod installations;
 mod people;
 mod plain_nginx;
 
@@ -256,6 +257,7 @@ fn service(name: &str, grant: Grant) -> Service {
         providers: vec![Terms {
             provider: "corp".into(),
             issuer: ISSUER.into(),
+            reading: provider("corp").reading(),
             ceiling: Ceiling::default(),
         }],
         grant,

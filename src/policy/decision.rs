@@ -26,6 +26,9 @@ pub struct Terms {
     pub provider: Arc<str>,
     /// Whom it speaks for. One of the same name that spoke for another issuer was another provider.
     pub issuer: Arc<str>,
+    /// A fingerprint of how its statements are read: which claims hold what, whose addresses count. What was read
+    /// otherwise may say what would not be believed now.
+    pub reading: [u8; 4],
     /// The administrator's limits, which no policy widens.
     pub ceiling: Ceiling,
 }
@@ -94,6 +97,8 @@ pub enum SignIn {
     AuthenticationTooOld,
     /// The session is of a provider that this service does not use.
     OtherProvider,
+    /// What the provider says has been read otherwise since, so its statement has to be asked for again.
+    ReadOtherwise,
     /// Groups were left out when the session was made, and one of them is asked for now.
     GroupsIncomplete,
 }
@@ -141,6 +146,9 @@ pub fn decide(
     else {
         return Decision::SignIn(SignIn::OtherProvider);
     };
+    if who.reading.is_some_and(|reading| reading != terms.reading) {
+        return Decision::SignIn(SignIn::ReadOtherwise);
+    }
     if let Some(why) = policy.session.ended(terms, who, now) {
         return Decision::SignIn(why);
     }
@@ -291,6 +299,7 @@ pub(crate) mod tests {
     use crate::policy::{Claim, Entry};
 
     const NOW: Moment = Moment(1_000_000);
+    const READING: [u8; 4] = [7; 4];
 
     pub(crate) fn ann() -> Identity<'static> {
         Identity {
@@ -308,6 +317,7 @@ pub(crate) mod tests {
             authenticated_at: Moment(999_000),
             issued_at: Moment(999_000),
             ends_at: Moment(1_040_000),
+            reading: None,
         }
     }
 
@@ -344,6 +354,7 @@ pub(crate) mod tests {
             providers: vec![Terms {
                 provider: "corp".into(),
                 issuer: "https://id.corp.example".into(),
+                reading: READING,
                 ceiling: Ceiling::default(),
             }],
             grant: corp(),
@@ -362,6 +373,22 @@ pub(crate) mod tests {
             who,
             NOW,
         )
+    }
+
+    #[test]
+    fn a_session_whose_provider_is_read_otherwise_now_signs_in_again() {
+        let by = |reading| Identity { reading, ..ann() };
+        let policy = policy(vec![]);
+        for (who, expected) in [
+            (by(Some(READING)), Decision::Allow),
+            (by(None), Decision::Allow),
+            (by(Some([8; 4])), Decision::SignIn(SignIn::ReadOtherwise)),
+        ] {
+            assert_eq!(
+                decide(&policy, Visit { target: None }, Some(&who), NOW),
+                expected
+            );
+        }
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub struct Identity<'a> {
     pub issued_at: Moment,
     /// The absolute end. A policy can end it earlier, nothing can end it later.
     pub ends_at: Moment,
+    /// How the provider's statements were read (`Terms::reading`); `None` in what versions sealed that did not say.
+    pub reading: Option<[u8; 4]>,
 }
 
 /// A claim as text: a string stands alone, a list keeps its strings, numbers and booleans are written out.
@@ -104,6 +106,7 @@ impl Identity<'_> {
             authenticated_at: self.authenticated_at,
             issued_at: self.issued_at,
             ends_at: self.ends_at,
+            reading: self.reading,
         }
     }
 }

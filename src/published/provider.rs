@@ -74,6 +74,36 @@ impl ProviderSettings {
             ProviderKind::Google { .. } => "https://accounts.google.com",
         }
     }
+
+    /// A fingerprint (FNV-1a) of how its statements are read. Replicas of any version must come to the same: sessions
+    /// carry it. Whom a provider is limited to is judged on every request and is no part of it.
+    #[must_use]
+    pub fn reading(&self) -> [u8; 4] {
+        let kind = match &self.kind {
+            ProviderKind::Oidc { .. } => "oidc",
+            ProviderKind::Google { .. } => "google",
+        };
+        let trust = if self.trusts_unverified_email {
+            "trusted"
+        } else {
+            "verified"
+        };
+        let ClaimNames {
+            email,
+            email_verified,
+            name,
+            username,
+            groups,
+        } = &self.claims;
+        let claims = [email, email_verified, name, username, groups].map(|claim| &**claim);
+        let texts = claims.into_iter().chain([kind, trust]);
+        // A zero octet ends each.
+        let octets = texts.flat_map(|text| text.bytes().chain([0]));
+        let hash = octets.fold(0x811c_9dc5_u32, |hash, octet| {
+            (hash ^ u32::from(octet)).wrapping_mul(0x0100_0193)
+        });
+        hash.to_be_bytes()
+    }
 }
 
 // === impl ClaimNames ===

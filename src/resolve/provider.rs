@@ -158,6 +158,7 @@ pub(super) fn judge(
         terms: Terms {
             provider: Arc::clone(name),
             issuer: settings.issuer().into(),
+            reading: settings.reading(),
             ceiling,
         },
         settings: Arc::new(settings),

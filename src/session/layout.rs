@@ -32,11 +32,12 @@ pub(super) fn identity(plain: &[u8]) -> Option<Identity<'_>> {
         authenticated_at: Moment(input.number()?),
         issued_at: Moment(input.number()?),
         ends_at: Moment(input.number()?),
+        reading: input.reading()?,
     })
 }
 
-/// Three moments of our age end a session; they are no text.
-const MOMENTS: usize = 3 * 5;
+/// Three moments of our age and a fingerprint end a session; they are no text.
+const NUMBERS: usize = 3 * 5 + 1 + 4;
 
 /// What is still to be read. `None` from any of its methods: there is nothing like that here.
 struct Input<'a> {
@@ -50,7 +51,7 @@ struct Input<'a> {
 
 impl<'a> Input<'a> {
     fn new(octets: &'a [u8]) -> Self {
-        let (texts, _) = octets.split_at(octets.len().saturating_sub(MOMENTS));
+        let (texts, _) = octets.split_at(octets.len().saturating_sub(NUMBERS));
         let readable = std::str::from_utf8(texts).or_else(|e| {
             let readable = texts.get(..e.valid_up_to()).unwrap_or_default();
             std::str::from_utf8(readable)
@@ -115,6 +116,19 @@ impl<'a> Input<'a> {
         })
     }
 
+    /// Versions that did not say it ended in front of it.
+    fn reading(&mut self) -> Option<Option<[u8; 4]>> {
+        if self.at == self.octets.len() {
+            return Some(None);
+        }
+        self.perhaps(|input| {
+            let (_, rest) = input.octets.split_at_checked(input.at)?;
+            let reading = rest.first_chunk()?;
+            input.at = input.at.checked_add(reading.len())?;
+            Some(*reading)
+        })
+    }
+
     fn list<T>(&mut self, read: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let length = self.length()?;
         // Each takes an octet or more, so a list that promises more than there is gets no room.
@@ -133,8 +147,14 @@ mod tests {
 
     use super::*;
 
-    fn by_postcard(plain: &[u8]) -> Option<Identity<'_>> {
-        postcard::from_bytes(plain).ok()
+    /// What a version before sealed ends in front of the fingerprint.
+    fn by_postcard(plain: &[u8]) -> Option<Identity<'static>> {
+        let read = |octets: &[u8]| {
+            let who: Identity<'_> = postcard::from_bytes(octets).ok()?;
+            Some(who.into_static())
+        };
+        let of_before = || read(&[plain, &[0]].concat()).filter(|who| who.reading.is_none());
+        read(plain).or_else(of_before)
     }
 
     fn text() -> impl Strategy<Value = Cow<'static, str>> {
@@ -153,35 +173,43 @@ mod tests {
         let maybe = || proptest::option::of(text());
         let texts = (text(), text(), text(), maybe(), maybe(), maybe(), texts());
         let claims = proptest::collection::vec(claim(), 0..3);
-        let rest = (any::<[u8; 16]>(), any::<[bool; 2]>(), any::<[u64; 3]>());
-        (texts, claims, rest).prop_map(|(texts, claims, (session_id, [verified, complete], at))| {
-            let (provider, issuer, subject, email, name, username, groups) = texts;
-            Identity {
-                session_id,
-                provider,
-                issuer,
-                subject,
-                email,
-                email_verified: verified,
-                name,
-                username,
-                groups,
-                groups_complete: complete,
-                claims,
-                authenticated_at: Moment(at[0]),
-                issued_at: Moment(at[1]),
-                ends_at: Moment(at[2]),
-            }
-        })
+        let rest = (
+            any::<[u8; 16]>(),
+            any::<[bool; 2]>(),
+            any::<[u64; 3]>(),
+            any::<Option<[u8; 4]>>(),
+        );
+        (texts, claims, rest).prop_map(
+            |(texts, claims, (session_id, [verified, complete], at, reading))| {
+                let (provider, issuer, subject, email, name, username, groups) = texts;
+                Identity {
+                    session_id,
+                    provider,
+                    issuer,
+                    subject,
+                    email,
+                    email_verified: verified,
+                    name,
+                    username,
+                    groups,
+                    groups_complete: complete,
+                    claims,
+                    authenticated_at: Moment(at[0]),
+                    issued_at: Moment(at[1]),
+                    ends_at: Moment(at[2]),
+                    reading,
+                }
+            },
+        )
     }
 
     #[test]
     fn a_list_that_promises_more_than_there_is_is_no_list() {
         let mut plain = postcard::to_allocvec(&crate::policy::example_identity()).unwrap();
         let end = plain.len();
-        // Groups, complete or not, claims, three moments of three octets.
+        // Groups, complete or not, claims, three moments of three octets, no fingerprint.
         plain.splice(
-            end - 12..end - 11,
+            end - 13..end - 12,
             [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
         );
         assert_eq!((identity(&plain), by_postcard(&plain)), (None, None));

@@ -36,6 +36,7 @@ fn sealed_then() -> Identity<'static> {
         authenticated_at: Moment(1_799_999_000),
         issued_at: Moment(1_800_000_000),
         ends_at: Moment(1_800_040_000),
+        reading: None,
     }
 }
 

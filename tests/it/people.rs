@@ -21,5 +21,6 @@ pub(crate) fn bob(issuer: impl Into<Cow<'static, str>>, began: Moment) -> Identi
         authenticated_at: began,
         issued_at: began,
         ends_at: Moment(began.0 + 3600),
+        reading: None,
     }
 }

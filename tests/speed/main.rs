@@ -195,6 +195,7 @@ fn session(host: &str, subject: usize, keys: &Keys) -> anyhow::Result<String> {
         authenticated_at: now,
         issued_at: now,
         ends_at: now.after(Duration::from_secs(80_000)),
+        reading: None,
     };
     let sealed = issue(&who, &NamedFacts::default(), keys, &host, now, random)
         .ok_or_else(|| anyhow::anyhow!("too large"))?;
@@ -213,6 +214,7 @@ fn policy(grant: Grant, rules: Vec<Rule>) -> Arc<Policy> {
         providers: vec![Terms {
             provider: "corp".into(),
             issuer: "https://id.corp.example".into(),
+            reading: [0; 4],
             ceiling: Ceiling::default(),
         }],
         grant,

@@ -139,6 +139,9 @@ impl Page {
             SignIn::Expired | SignIn::AuthenticationTooOld => {
                 "The new session counts as over already. The clocks of the identity provider and of this service may differ, or the session limit of the service is shorter than a sign-in takes."
             }
+            SignIn::ReadOtherwise => {
+                "The settings of the identity provider were changed a moment ago, and not every part of Vestibule knows them yet. Wait a moment."
+            }
             SignIn::NoSession | SignIn::OtherProvider | SignIn::GroupsIncomplete => {
                 "Your browser did not send back the session cookie it was given. It may be set to refuse cookies for this site, or something between removes them."
             }
@@ -253,6 +256,19 @@ impl Page {
         )
         .say(format!(
             "There is no usable identity provider named {}. Open the service again to start over.",
+            callback::word(provider)
+        ))
+    }
+
+    /// The provider was changed while the person was there.
+    pub(in crate::auth) fn provider_changed(provider: &str) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "provider_changed",
+            "Please sign in again",
+        )
+        .say(format!(
+            "The settings of the identity provider {} were changed while you signed in, so that sign-in does not count. Open the service again to start over.",
             callback::word(provider)
         ))
     }

@@ -238,6 +238,7 @@ fn policy() -> Policy {
         providers: vec![Terms {
             provider: "example".into(),
             issuer: "http://idp.example".into(),
+            reading: [0; 4],
             ceiling: Ceiling::default(),
         }],
         grant: Grant::AnyOf(vec![editors]),
@@ -267,6 +268,7 @@ fn identity(subject: &str) -> Identity<'_> {
         authenticated_at: NOW,
         issued_at: NOW,
         ends_at: NOW.after(Duration::from_secs(600)),
+        reading: None,
     }
 }
 

@@ -134,6 +134,7 @@ impl Person {
             authenticated_at: Moment(1000),
             issued_at: Moment(1000),
             ends_at: Moment(2000),
+            reading: None,
         }
     }
 }
