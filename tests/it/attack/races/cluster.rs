@@ -1,14 +1,14 @@
 //! A controller and a replica of one cluster in this process: what each has heard of the objects by now.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 use vestibule::{
     dataplane::DataPlane,
-    policy::{Host, Origin, Scheme},
-    published::{IDENTITY_HEADERS, Installation, Table},
+    policy::{Host, Moment},
+    published::{Installation, Table},
     resolve::{
         Change, Classes, Controller, EndpointAction, Place, Plan, Resolution, ServicePort,
         Settings, project_identity_provider, project_ingress, project_ingress_class,
@@ -36,16 +36,8 @@ impl Cluster {
     /// With the protected Ingress docs/wiki, and no policy nor provider.
     pub(super) fn new(has_auth_host: bool) -> Self {
         let installation = Arc::new(Installation {
-            instance: "vestibule".into(),
-            namespace: NAMESPACE.into(),
-            origin: Origin {
-                scheme: Scheme::Https,
-                port: 443,
-            },
-            endpoint_prefix: "/oauth2".into(),
             auth_host: has_auth_host.then(|| Host::parse(AUTH_HOST)).flatten(),
-            identity_headers: IDENTITY_HEADERS.map(Into::into).into(),
-            max_session: Duration::from_secs(86_400),
+            ..Installation::default()
         });
         let resolution = |place| {
             Resolution::new(Arc::new(Settings {
@@ -139,9 +131,8 @@ impl Cluster {
         self.table.store(Arc::new(self.replica.table().clone()));
     }
 
-    /// The controller hears of everything and does what follows for endpoint Ingresses; says what they are to say of
-    /// sessions.
-    pub(super) fn controller_catches_up(&mut self, now: vestibule::policy::Moment) {
+    /// The controller hears of everything and does what follows for endpoint Ingresses.
+    pub(super) fn controller_catches_up(&mut self, now: Moment) {
         // What it writes may call for more.
         for _ in 0..4 {
             for change in std::mem::take(&mut self.unheard) {
