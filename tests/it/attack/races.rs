@@ -6,6 +6,8 @@
 
 mod cluster;
 mod provider;
+mod rule;
+mod step;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -13,14 +15,13 @@ use anyhow::{Context, Result, ensure};
 use arc_swap::ArcSwap;
 use axum::{Router, body::Body};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, header};
 use prometheus_client::registry::Registry;
 use proptest::{
     prelude::*,
-    sample::Index,
     test_runner::{Config, TestCaseError, TestRunner},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tower::ServiceExt;
 use vestibule::{
@@ -32,77 +33,18 @@ use vestibule::{
     session::{self, Keys},
 };
 
-use self::{cluster::Cluster, provider::Provider};
+use self::{
+    cluster::Cluster,
+    provider::Provider,
+    rule::Session,
+    step::{Corp, Person, Policy, Step, step},
+};
 use super::told;
 
 const HOST: &str = "wiki.corp.test";
 const AUTH_HOST: &str = "auth.corp.test";
 const NOW: Moment = Moment(1_800_000_000);
 const DAY: u64 = 86_400;
-
-/// What happens next.
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    Policy(Policy),
-    Corp(Corp),
-    /// A tenant's Ingress on the host comes or goes.
-    Share(bool),
-    /// The same on the auth host.
-    ShareAuthHost(bool),
-    /// The controller hears of all that and acts.
-    ControllerCatchesUp,
-    NewKeys,
-    Later(u64),
-    /// Somebody signs in without a pause.
-    SignIn(Person),
-    /// Somebody opens the service and is sent away, or signed in.
-    Leave(Person),
-    /// One of those who left comes back with a code; the provider does not answer yet.
-    ComeBack(Index),
-    /// The provider answers.
-    Answer(Index),
-    /// A ticket is redeemed.
-    Finish(Index),
-}
-
-/// Who may enter.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Policy {
-    Gone,
-    Domain,
-    Group,
-    /// The domain, for ten minutes.
-    Short,
-    /// Ann alone.
-    Ann,
-}
-
-/// How the provider stands.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Corp {
-    Gone,
-    Usual,
-    /// Addresses count that it does not vouch for.
-    Trusted,
-    /// Groups are read from another claim.
-    Roles,
-    /// Another issuer.
-    Moved,
-    /// Other domains alone.
-    Elsewhere,
-    /// No session lasts longer than five minutes.
-    Brief,
-    /// For other namespaces.
-    NotForDocs,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Person {
-    /// Of corp.test, vouched for, of the admins.
-    Ann,
-    /// Says to be of corp.test, and has the role `admins`.
-    Bob,
-}
 
 /// What the endpoint Ingress says of sessions.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -151,15 +93,6 @@ struct Callback {
     host: &'static str,
     code: String,
     answer: JoinHandle<Response<Body>>,
-}
-
-/// A session of the protected host.
-struct Session {
-    cookie: String,
-    who: Identity<'static>,
-    person: Person,
-    /// Of which key ring.
-    generation: u32,
 }
 
 /// What the stories came to.
@@ -212,41 +145,6 @@ fn nothing_that_was_under_way_opens_more_than_signing_in_anew_would() {
         "nothing_that_was_under_way_opens_more_than_signing_in_anew_would",
         stories,
     );
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let policy = prop_oneof![
-        Just(Policy::Gone),
-        Just(Policy::Domain),
-        Just(Policy::Group),
-        Just(Policy::Short),
-        Just(Policy::Ann),
-    ];
-    let corp = prop_oneof![
-        3 => Just(Corp::Usual),
-        3 => Just(Corp::Trusted),
-        2 => Just(Corp::Roles),
-        1 => Just(Corp::Gone),
-        1 => Just(Corp::Moved),
-        1 => Just(Corp::Elsewhere),
-        1 => Just(Corp::Brief),
-        1 => Just(Corp::NotForDocs),
-    ];
-    let person = prop_oneof![Just(Person::Ann), Just(Person::Bob)];
-    prop_oneof![
-        2 => policy.prop_map(Step::Policy),
-        3 => corp.prop_map(Step::Corp),
-        1 => any::<bool>().prop_map(Step::Share),
-        1 => any::<bool>().prop_map(Step::ShareAuthHost),
-        1 => Just(Step::ControllerCatchesUp),
-        1 => Just(Step::NewKeys),
-        2 => prop_oneof![Just(1), Just(29), Just(200), Just(700)].prop_map(Step::Later),
-        3 => person.clone().prop_map(Step::SignIn),
-        6 => person.prop_map(Step::Leave),
-        6 => any::<Index>().prop_map(Step::ComeBack),
-        6 => any::<Index>().prop_map(Step::Answer),
-        4 => any::<Index>().prop_map(Step::Finish),
-    ]
 }
 
 // === impl Story ===
@@ -558,99 +456,6 @@ impl<'p> Story<'p> {
             generation,
         });
         Ok(())
-    }
-
-    /// Every session that was ever given is asked with.
-    fn hold_all_to_the_rule(&mut self) -> Result<()> {
-        for session in &self.sessions {
-            let check = Request::get("/verify/nginx/docs/wiki?m=GET&u=%2Fx&h=wiki.corp.test")
-                .header(header::COOKIE, &session.cookie)
-                .body(())?;
-            let passes = self.verify.answer(&check).status() == StatusCode::OK;
-            let refusal = self.would_refuse(session);
-            match refusal {
-                Some(why) => {
-                    self.tally.refused += 1;
-                    ensure!(
-                        !passes,
-                        "a session of {:?} counts although {why}",
-                        session.person
-                    );
-                }
-                None => self.tally.passed += usize::from(passes),
-            }
-        }
-        Ok(())
-    }
-
-    /// Why signing in anew would not let this person in now, or why this session is none.
-    fn would_refuse(&self, session: &Session) -> Option<&'static str> {
-        let Session { who, person, .. } = session;
-        let now = self.clock.now();
-        let age = now.0 - who.issued_at.0;
-        let is_of_admins = match self.corp {
-            Corp::Roles => *person == Person::Bob,
-            _ => *person == Person::Ann,
-        };
-        let is_vouched_for = *person == Person::Ann || self.corp == Corp::Trusted;
-        let reasons = [
-            (session.generation != self.generation, "its key is retired"),
-            (self.is_shared, "others share the host"),
-            (
-                self.note == Note::None,
-                "the controller says that others share the host",
-            ),
-            (
-                matches!(self.note, Note::After(then) if who.issued_at <= then),
-                "others may have seen it",
-            ),
-            (self.policy == Policy::Gone, "there is no policy"),
-            (self.corp == Corp::Gone, "there is no provider"),
-            (self.corp == Corp::NotForDocs, "the provider is for others"),
-            (
-                self.corp == Corp::Elsewhere,
-                "the provider is for another domain",
-            ),
-            (*who.issuer != *self.issuer(), "another issuer vouched"),
-            (age >= DAY, "it is a day old"),
-            (
-                self.corp == Corp::Brief && age >= 300,
-                "it is five minutes old",
-            ),
-            (
-                self.policy == Policy::Short && age >= 600,
-                "it is ten minutes old",
-            ),
-            (
-                self.policy == Policy::Ann && *person != Person::Ann,
-                "it is for ann alone",
-            ),
-            (
-                self.policy == Policy::Group && !is_of_admins,
-                "it is for admins, as groups are read now",
-            ),
-            (
-                matches!(self.policy, Policy::Domain | Policy::Short) && !is_vouched_for,
-                "nobody vouches for the address any more",
-            ),
-        ];
-        let mut reasons = reasons.into_iter();
-        reasons.find_map(|(holds, why)| holds.then_some(why))
-    }
-}
-
-// === impl Person ===
-
-impl Person {
-    fn claims(self, nonce: &str) -> Value {
-        let (name, group) = match self {
-            Self::Ann => ("ann", "groups"),
-            Self::Bob => ("bob", "roles"),
-        };
-        json!({
-            "sub": name, "nonce": nonce, "email": format!("{name}@corp.test"),
-            "email_verified": self == Self::Ann, group: ["admins"],
-        })
     }
 }
 
